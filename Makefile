@@ -14,7 +14,7 @@ RUNS ?= runs
 INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot baselines \
-	bench-embed bench-events bench-readers bench-video bench-train bench-sound bench-retrieval bench-vad \
+	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
 	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(READY)
@@ -84,9 +84,9 @@ mini-event: $(READY)
 	$(BIN)/anybind train benchmarks/recipes/mini-event.toml --data $(DATA) -o $(RUNS)/mini-event
 	$(BIN)/python -m anybind_mini.ship $(RUNS)/mini-event
 
+# The audio encoder, from YAMNet's weights and the names of its classes.
 mini-sound: $(READY)
-	$(BIN)/anybind train benchmarks/recipes/mini-sound.toml --data $(DATA) -o $(RUNS)/mini-sound
-	$(BIN)/python -m anybind_mini.ship $(RUNS)/mini-sound
+	$(BIN)/python -m anybind_mini.build_sound --yamnet $(DATA)/yamnet
 
 # Figure 4 of the paper, and few-shot learning, with mini's towers.
 ablation: $(READY)
@@ -99,9 +99,9 @@ few-shot: $(READY)
 baselines: $(READY)
 	$(BIN)/python benchmarks/baselines.py --data $(DATA) --runs $(RUNS)/baselines
 
-# What mini's sound tower knows of ESC-10's fold 4, and what mini answers across modalities.
+# Zero-shot classification of sounds with mini, and retrieval across modalities.
 esc10: $(READY)
-	$(BIN)/python benchmarks/esc10.py --data $(DATA)/esc10
+	$(BIN)/python benchmarks/esc10.py --data $(DATA)/esc10 --others $(DATA)/animal_sounds $(DATA)/gcompris_instruments
 
 retrieval-mini: $(READY)
 	$(BIN)/python benchmarks/retrieval_mini.py --data $(DATA)
@@ -121,6 +121,9 @@ bench-readers: $(BENCH)
 
 bench-video: $(READY)
 	$(BIN)/python benchmarks/video_rate.py
+
+bench-simulation: $(READY)
+	$(BIN)/python benchmarks/simulation_rate.py
 
 bench-train: $(READY)
 	$(BIN)/python benchmarks/train_rate.py

@@ -11,7 +11,7 @@ from typing import Any
 
 from anybind.errors import AnybindError, BadInput, BadOption, PluginError
 from anybind.files import check_input, check_pointer
-from anybind.registry import Part, check_options, list_parts
+from anybind.registry import Part, check_options, list_parts, registry
 from anybind.spec import ModalitySpec, ReaderSpec
 
 HEAD_BYTES = 4096
@@ -67,7 +67,7 @@ class FormatDetector:
 
     def find_reader(self, modality: str | None = None, options: Mapping[str, Any] | None = None) -> Part[ReaderSpec]:
         """Find the reader of the file; see `anybind.reader.find_reader`."""
-        installed = tuple(list_parts(ReaderSpec))
+        installed = registry().list_parts(ReaderSpec)
         by_suffix = _select_by_suffix(installed, self.suffix)
         # A reader with the file's suffix that recognises the content takes precedence, so that the others need not be
         # called, if it is of the expected modality or of one that this can be derived from.

@@ -158,7 +158,7 @@ def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None 
         BadOption: an option that the reader does not take.
         MissingExtra: its reader needs packages that are not installed.
     """
-    part, path = _resolve_reader(path, reader, options), path if isinstance(path, Path) else Path(path)
+    part, path = _resolve_reader(path, reader, options)
     method = part.instance.read
     check_options(f"reader {part.name!r}", method, path, **options)
     try:
@@ -201,7 +201,7 @@ def read_chunks(
     """
     if count < 1:
         raise BadOption(f"the count of a chunk must be at least 1, got {count}")
-    part, path = _resolve_reader(path, reader, options), Path(path)
+    part, path = _resolve_reader(path, reader, options)
     method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
     with _explain_failures(part, path), part.explain_missing_extra():
@@ -210,12 +210,18 @@ def read_chunks(
 
 def _resolve_reader(
     path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None, options: Mapping[str, Any]
-) -> Part[ReaderSpec]:
+) -> tuple[Part[ReaderSpec], Path]:
+    """Return the reader of a file, and its path: it is parsed once, which takes as long as to open a small file."""
+    if isinstance(path, SampleFile):
+        return path.reader if reader is None else _get_reader(path.path, reader), path.path
+    path = path if isinstance(path, Path) else Path(path)
+    return find_reader(path, options=options) if reader is None else _get_reader(path, reader), path
+
+
+def _get_reader(path: Path, reader: str | Part[ReaderSpec]) -> Part[ReaderSpec]:
     if isinstance(reader, Part):
         return reader
-    if reader is None:
-        return path.reader if isinstance(path, SampleFile) else find_reader(path, options=options)
-    read_beginning(Path(path))  # a missing file is reported before an unknown reader
+    read_beginning(path)  # a missing file is reported before an unknown reader
     return find_part(ReaderSpec, reader)
 
 

@@ -41,6 +41,7 @@ class Registry:
 
     plugins: list[Plugin] = field(default_factory=list)
     _parts: dict[str, dict[str, list[Part[Spec]]]] = field(default_factory=dict)
+    _lists: dict[str, tuple[Part[Any], ...]] = field(default_factory=dict)
     _manager: pluggy.PluginManager = field(default_factory=plugin_manager)
 
     @classmethod
@@ -121,6 +122,7 @@ class Registry:
     def _finish_loading(self) -> None:
         """Sort the parts by name, and mark plugins with parts of an undeclared kind as incomplete."""
         self._parts = {kind: dict(sorted(named.items())) for kind, named in self._parts.items()}
+        self._lists.clear()
         for kind in self._parts.keys() - self.kinds().keys() - {"kind"}:
             orphans = [part for claims in self._parts.pop(kind).values() for part in claims]
             for position, plugin in enumerate(self.plugins):
@@ -144,6 +146,17 @@ class Registry:
         if kind not in self._parts and kind not in (kinds := self.kinds()) and kind != "kind":
             raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, kinds)}")
         return self._parts.get(kind, {})
+
+    def list_parts(self, kind: type[S] | str) -> tuple[Part[S], ...]:
+        """Return the parts of a kind by name, always the same tuple: it is listed for every file.
+
+        Raises:
+            UnknownName: there is no such kind.
+        """
+        name = kind if isinstance(kind, str) else kind.kind
+        if name not in self._lists:
+            self._lists[name] = tuple(part for claims in self.get_parts(name).values() for part in claims)
+        return self._lists[name]
 
     def list_clashes(self) -> list[str]:
         """Return one line for every name of a part or plugin that more than one distribution registers."""
@@ -203,10 +216,8 @@ def list_parts(kind: type[S] | str, pattern: str = "*") -> list[Part[S]] | list[
     Raises:
         UnknownName: there is no such kind.
     """
-    parts = registry().get_parts(kind)
-    if pattern == "*":
-        return [part for claims in parts.values() for part in claims]
-    return [part for name in parts if fnmatch.fnmatchcase(name, pattern) for part in parts[name]]
+    parts = registry().list_parts(kind)
+    return list(parts) if pattern == "*" else [part for part in parts if fnmatch.fnmatchcase(part.name, pattern)]
 
 
 @overload

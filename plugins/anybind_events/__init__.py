@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from anybind_events.file_simulation import Simulation, simulate
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
     from anybind_events.interchange import from_structured, to_structured, to_torch
+    from anybind_events.realism import Realism, RecordingStatistics, measure_realism
     from anybind_events.rendering import Rendering, render, render_folder
     from anybind_events.stream import EventStream
     from anybind_events.window_choice import choose_window
@@ -39,7 +40,9 @@ PUBLIC = {
     "Conversion": "conversion",
     "EventStream": "stream",
     "FileInfo": "inspection",
+    "Realism": "realism",
     "RecordingInfo": "inspection",
+    "RecordingStatistics": "realism",
     "Rendering": "rendering",
     "Simulation": "file_simulation",
     "choose_window": "window_choice",
@@ -48,6 +51,7 @@ PUBLIC = {
     "from_structured": "interchange",
     "inspect": "inspection",
     "measure_activity": "activity",
+    "measure_realism": "realism",
     "render": "rendering",
     "render_folder": "rendering",
     "simulate": "file_simulation",
@@ -62,7 +66,9 @@ __all__ = [
     "Conversion",
     "EventStream",
     "FileInfo",
+    "Realism",
     "RecordingInfo",
+    "RecordingStatistics",
     "Rendering",
     "Simulation",
     "choose_window",
@@ -71,6 +77,7 @@ __all__ = [
     "from_structured",
     "inspect",
     "measure_activity",
+    "measure_realism",
     "render",
     "render_folder",
     "simulate",
@@ -103,6 +110,7 @@ REPRESENTATIONS = (
     ("polarity-histogram", "counts of OFF and ON events", "polarity_histogram:PolarityHistogram"),
     ("gray-frame", "event counts in gray on white", "white_background:GrayFrame"),
     ("red-blue", "ON events red and OFF events blue, on white", "white_background:RedBlueFrame"),
+    ("count-image", "ON, total and OFF counts on white, cropped to what moves", "count_image:CountImage"),
     ("event-slices", "several slices of a fixed number of events", "event_slices:EventSlices"),
     ("signed-slices", "ON minus OFF counts in time slices of equal duration", "signed_slices:SignedSlices"),
     ("voxel-grid", "polarity in time bins, bilinear in time", "voxel_grid:VoxelGrid"),
@@ -115,6 +123,7 @@ COMMANDS = (
     ("convert", "Convert recordings to another file format."),
     ("render", "Render recordings as images or animations."),
     ("simulate", "Simulate an event recording of an image or a video."),
+    ("realism", "Measure how far simulated recordings are from real ones."),
 )
 
 

@@ -61,7 +61,7 @@ def simulate(
         source: an image, a video, an animated GIF, WebP or PNG (a video, unless the model takes images), or a folder
             of frames.
         output: the recording to write; an interrupted simulation leaves no partial file.
-        model: `saccades` for an image; `frame-difference` (default) or `contrast` for a video.
+        model: `saccades` (default) or `motion` for an image; `frame-difference` (default) or `contrast` for a video.
         fps: frames per second of a folder of frames; default: 25.
         seed: seed of pixel thresholds and noise.
         options: options of the model, such as `threshold`; None means the model's default.

@@ -127,11 +127,11 @@ class Event(Modality[EventStream]):
         source: str,
         *,
         seed: int,
-        model: str | None = None,
+        model: str | Sequence[str] | None = None,
         vary: bool = False,
         **options: object,
     ) -> EventStream:
-        """Simulate an event recording of an image, scanned by three saccades, or of a video.
+        """Simulate an event recording of an image, scanned by three saccades or moving, or of a video.
 
         A uniform image or a static video gives no events.
 
@@ -139,22 +139,28 @@ class Event(Modality[EventStream]):
             sample: an `image` or a `video`; see `VideoSample`.
             source: modality of the sample, `image` or `video`.
             seed: seed of all randomness.
-            model: `saccades` for an image; `frame-difference` (as in the paper, the default) or `contrast` for a video.
-            vary: draw the options of `saccades` that are not given from the seed, to train on many sensors.
-            options: options of the model, such as `threshold`, by name.
+            model: `saccades` (the default) or `motion` for an image; `frame-difference` (as in the paper, the default)
+                or `contrast` for a video. Of a list of names one is drawn by the seed; repeat a name for a larger
+                share.
+            vary: draw the options of an image's model that are not given from the seed, to train on many sensors.
+            options: options of the model, such as `threshold`, by name; of a list, each applies to the models that have
+                it.
 
         Raises:
             BadInput: the image is too narrow, or the video cannot be decoded completely.
             BadOption: unknown model or option for this source, or an invalid value.
         """
-        from anybind_events.simulation.models import find_model
-        from anybind_events.simulation.saccades import draw_saccade_options
+        from anybind_events.simulation.models import draw_model, find_model
 
-        simulation = find_model(source, model)
-        if vary and simulation.name != "saccades":
+        if model is None or isinstance(model, str):
+            simulation = find_model(source, model)
+        else:
+            simulation, options = draw_model(source, model, seed, options)
+        if not vary:
+            return concatenate_streams(list(simulation.simulate(sample, seed, options)))
+        if simulation.simulate_varied is None or not isinstance(sample, np.ndarray):
             raise BadOption(f"vary: expected the source image, got {source}")
-        drawn_options = draw_saccade_options(seed) if vary else {}
-        return concatenate_streams(list(simulation.simulate(sample, seed, drawn_options | options)))
+        return simulation.simulate_varied(sample, seed, simulation.check_options(options))
 
 
 def draw_recording(stream: EventStream) -> np.ndarray:

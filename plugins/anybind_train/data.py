@@ -171,7 +171,7 @@ class TrainingSet:
         sample, source_modality = source
         modality = self.recipe.modality
         if source_modality != modality:
-            seed = self.make_seed(number, version, 1)
+            seed = self.make_seed(number, epoch if self.recipe.derive_each_epoch else version, 1)
             sample = derive(modality, sample, source=source_modality, seed=seed, **self.recipe.derive)
         if modality in self.recipe.augment:
             seed = self.make_seed(number, epoch, 2)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import TYPE_CHECKING
+
+import torch
 
 from anybind.plugin import BadOption
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+"""Parameters of glibc's mallopt."""
+KEPT_MEMORY = 1 << 30
+"""Bytes of freed memory that a training process keeps for its next step."""
 
 
 def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int = 1, strategy: str = "auto") -> Fabric:
@@ -37,3 +46,18 @@ def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int
     except Exception as error:  # Fabric has errors of its own for unknown names and missing devices
         reason = " ".join(str(error).split())[:200]
         raise BadOption(f"cannot train on {device} (strategy {strategy}, {precision}): {reason}") from error
+
+
+def tune_cpu() -> None:
+    """Speed up training on the CPU in this process: no denormal numbers, and freed memory is kept for the next step.
+
+    Gradients that vanish become denormal numbers, on which processors are about a hundred times slower. Freed
+    activations return to the system by default, and are then cleared page by page at every step. Threads that torch
+    started before the call keep denormal numbers.
+    """
+    torch.set_flush_denormal(True)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:  # glibc's; musl has none
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TOP_PAD, KEPT_MEMORY // 8)
+        mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY)

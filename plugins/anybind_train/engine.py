@@ -18,7 +18,7 @@ from anybind_train.batches import build_batches
 from anybind_train.checks import check_losses, check_spaces
 from anybind_train.class_texts import ClassTexts, embed_class_texts
 from anybind_train.data import Sources, TrainingSet, shuffle_epoch
-from anybind_train.devices import make_fabric
+from anybind_train.devices import make_fabric, tune_cpu
 from anybind_train.loss import TrainingBatch
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves, read_log
@@ -123,6 +123,7 @@ class TrainingRun:
         Raises:
             BadInput: the loss is not finite (the last good state is kept), or the disk is full.
         """
+        tune_cpu()
         module, optimiser = self.fabric.setup(self.student, self.optimiser)
         start = self.progress.epoch * self.steps_per_epoch + self.progress.batch
         log = MetricsLog(self.output, start) if self._is_main_process else None

@@ -36,6 +36,7 @@ HASHED_PRESETS = {
 """Names of loss presets in hashes: what `paper` was before it followed Eq. 3 as printed is now `paper-zscl`."""
 HASHED_IF_SET = {
     "augment_input": {},
+    "derive_each_epoch": False,
     "optimiser": {"momentum_target": 0.0, "base_batch": 0},
     "student": {"context_start": "", "head": "linear-probe", "head_options": {}},
 }
@@ -174,6 +175,8 @@ class Recipe:
         variants: number of versions of each sample: other crops, other simulated recordings. Epoch e uses version e
             modulo this number.
         derive: options of the student modality's `derive`, for samples derived from another modality.
+        derive_each_epoch: derive other samples in each epoch; if False, a sample for each version. The teacher's
+            embeddings, one for each version, are computed once in both cases.
         augment: by modality, options of its `augment`. The augmentation of the file's modality is shared by teacher
             and student and drawn once a version; that of the student's modality, if different, is drawn each epoch.
         augment_input: options of `InputAugmentation`, drawn each epoch on the student's prepared inputs.
@@ -197,6 +200,7 @@ class Recipe:
     probe: ProbeConfig | None = None
     variants: int = 1
     derive: Mapping[str, object] = field(default_factory=dict)
+    derive_each_epoch: bool = False
     augment: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     augment_input: Mapping[str, object] = field(default_factory=dict)
     cache_inputs: bool = False
@@ -231,8 +235,9 @@ class Recipe:
             raise BadOption("recipe: expected at least one table [[data]], got none")
         drawn = [f"augment.{self.modality}"] if self.modality in self.augment else []
         drawn += ["augment_input"] if self.augment_input else []
+        drawn += ["derive_each_epoch"] if self.derive_each_epoch else []
         if self.cache_inputs and drawn:
-            raise BadOption(f"cache_inputs: not supported with {drawn[0]}, which is drawn each epoch")
+            raise BadOption(f"cache_inputs: not supported with {drawn[0]}: inputs differ in each epoch")
 
     @property
     def hash(self) -> str:

@@ -286,3 +286,37 @@ def count_magnitudes(values: np.ndarray, histogram: np.ndarray) -> None:
     """Add to histogram[m] the number of values that are m or -m."""
     for value in values:
         histogram[abs(np.int64(value))] += np.uint32(1)
+
+
+@kernel
+def count_inside(x: np.ndarray, y: np.ndarray, left: int, top: int, width: int, height: int) -> int:
+    """Count the events inside a region, which may extend beyond the sensor."""
+    count = 0
+    for i in range(len(x)):
+        count += (left <= x[i] < left + width) & (top <= y[i] < top + height)
+    return count
+
+
+@kernel
+def draw_counts_on_white(counts: np.ndarray, limit: float, frame: np.ndarray) -> None:
+    """Draw OFF and ON counts, (2, height, width), as ON, total and OFF counts over `limit` on white."""
+    for row in range(counts.shape[1]):
+        for column in range(counts.shape[2]):
+            off, on = np.float64(counts[0, row, column]), np.float64(counts[1, row, column])
+            frame[0, row, column] = 1 - min(on / limit, 1.0)
+            frame[1, row, column] = 1 - min((on + off) / limit, 1.0)
+            frame[2, row, column] = 1 - min(off / limit, 1.0)
+
+
+@kernel
+def limit_to_neighbours(counts: np.ndarray, limited: np.ndarray) -> None:
+    """Write each count, (height, width), or the largest of its eight neighbours if that is smaller."""
+    height, width = counts.shape
+    for row in range(height):
+        for column in range(width):
+            largest = np.uint32(0)
+            for other_row in range(max(row - 1, 0), min(row + 2, height)):
+                for other_column in range(max(column - 1, 0), min(column + 2, width)):
+                    if other_row != row or other_column != column:
+                        largest = max(largest, counts[other_row, other_column])
+            limited[row, column] = min(counts[row, column], largest)

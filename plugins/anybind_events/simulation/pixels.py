@@ -205,6 +205,41 @@ def linearize_dark(gray: np.ndarray, linear_below: float, log: np.ndarray) -> No
 
 
 @kernel
+def smooth_step(
+    input_before: np.ndarray, input_after: np.ndarray, output_before: np.ndarray,
+    turns: np.ndarray, decay: np.ndarray, output: np.ndarray,
+) -> None:  # fmt: skip
+    """Write the output of a first-order low pass to `output`, exact for an input that is linear in time.
+
+    All arrays are (height, width) float32; `turns` is the duration over the time constant, `decay` is exp(-turns).
+    """
+    for row in range(output.shape[0]):
+        for column in range(output.shape[1]):
+            lag = np.divide(input_after[row, column] - input_before[row, column], turns[row, column])
+            offset = output_before[row, column] - input_before[row, column] + lag
+            output[row, column] = input_after[row, column] - lag + offset * decay[row, column]
+
+
+@kernel
+def limit_event_rate(times: np.ndarray, rate: float, capacity_us: float, state: np.ndarray) -> np.ndarray:
+    """Return which events an arbiter of `rate` events per microsecond reads out: a token bucket.
+
+    The bucket holds the events of `capacity_us` microseconds, at least 1. `state` is the fill of the bucket and the
+    time (microseconds) of its last update; it is updated.
+    """
+    mask = np.empty(times.size, np.bool_)
+    tokens, last, full = state[0], state[1], max(1.0, rate * capacity_us)
+    for event in range(times.size):
+        tokens = min(full, tokens + (times[event] - last) * rate)
+        last = np.float64(times[event])
+        mask[event] = tokens >= 1.0
+        if mask[event]:
+            tokens -= 1.0
+    state[0], state[1] = tokens, last
+    return mask
+
+
+@kernel
 def map_levels(frame: np.ndarray, levels: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Write the level of each pixel's gray value to `values`, float32 of the frame's shape."""
     for row in range(frame.shape[0]):

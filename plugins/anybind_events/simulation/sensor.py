@@ -42,9 +42,14 @@ def draw_thresholds(
 def check_numbers(seed: int, **options: float) -> None:
     """Check that the seed and all numbers are finite and 0 or more, and that a threshold is above 0."""
     for name, value in {**options, "seed": seed}.items():
-        if not np.isfinite(value) or value < 0 or (name == "threshold" and value == 0):
+        if (
+            not isinstance(value, int | float)
+            or not np.isfinite(value)
+            or value < 0
+            or (name == "threshold" and value == 0)
+        ):
             requirement = "above 0" if name == "threshold" else "0 or more"
-            raise BadOption(f"{name}: expected a finite number {requirement}, got {value}")
+            raise BadOption(f"{name}: expected a finite number {requirement}, got {value!r}")
 
 
 class SimulatedSensor:
@@ -63,6 +68,7 @@ class SimulatedSensor:
         *,
         refractory_us: float = 0.0,
         leak_hz: float = 0.0,
+        reference: np.ndarray | None = None,
     ) -> None:
         """Initialise the sensor with a first view, which gives no event.
 
@@ -74,11 +80,13 @@ class SimulatedSensor:
             refractory_us: refractory period after an event, in microseconds; the reference then is the current
                 intensity.
             leak_hz: ON events per pixel and second while nothing changes.
+            reference: log intensity at the last event of each pixel, float32 of the same shape, less than a threshold
+                from the first view, which is the default.
         """
         self.height, self.width = first.shape
         self._previous, self._time = first.ravel(), float(time)
         self._reference, self._off_thresholds, self._on_thresholds = (
-            self._previous.copy(),
+            self._previous.copy() if reference is None else reference.ravel(),
             off_thresholds.ravel(),
             on_thresholds.ravel(),
         )

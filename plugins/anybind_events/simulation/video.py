@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
+import PIL.Image
 
 from anybind.plugin import BadOption, errors, samples
 from anybind_events.simulation.pixels import list_changed_pixels, map_levels
-from anybind_events.simulation.sensor import (
-    Noise,
-    SimulatedSensor,
-    check_numbers,
-    compute_log_intensity,
-    draw_thresholds,
-)
+from anybind_events.simulation.sensor import check_numbers, compute_log_intensity
+from anybind_events.simulation.sensor_model import ModelledSensor, SensorModel, check_size
 from anybind_events.stream import EventStream
 
 GRAY_WEIGHTS = {
@@ -100,15 +97,34 @@ def _subtract(frame: np.ndarray, previous: np.ndarray) -> np.ndarray:
     return difference
 
 
+@dataclass(frozen=True)
+class VideoSensor:
+    """Size of the sensor of `contrast`.
+
+    Attributes:
+        width, height: size in pixels, 8 to 4096, that frames are scaled to; 0: the size of the video.
+
+    Raises:
+        BadOption: a size out of its range, or one side without the other.
+    """
+
+    width: int = 0
+    height: int = 0
+
+    def __post_init__(self) -> None:
+        if self.width or self.height:
+            check_size(self.width, self.height)
+
+    def scale(self, gray: np.ndarray) -> np.ndarray:
+        """Scale a frame, (rows, columns) uint8, to the sensor's size, with antialiasing."""
+        if not self.width or gray.shape == (self.height, self.width):
+            return gray
+        size = self.width, self.height
+        return np.asarray(PIL.Image.fromarray(gray).resize(size, PIL.Image.Resampling.BICUBIC))
+
+
 def contrast(
-    video: samples.VideoSample,
-    *,
-    seed: int = 0,
-    threshold: float = 0.25,
-    mismatch: float = 0.03,
-    refractory_us: float = 0.0,
-    leak_hz: float = 0.0,
-    shot_hz: float = 0.0,
+    video: samples.VideoSample, size: VideoSensor | None = None, sensor: SensorModel | None = None, *, seed: int = 0
 ) -> Iterator[EventStream]:
     """Simulate a sensor: a pixel emits an event each time its log intensity changes by its threshold.
 
@@ -118,52 +134,32 @@ def contrast(
 
     Args:
         video: the video.
-        seed: seed of the thresholds and the shot noise; the same seed gives the same recording.
-        threshold: mean contrast threshold, in natural log units.
-        mismatch: standard deviation of the threshold over pixels and polarities.
-        refractory_us: refractory period after an event, in microseconds; the reference then is the current intensity.
-        leak_hz: ON events per pixel and second while nothing changes, about 0.1 in a real sensor.
-        shot_hz: shot-noise events, of either polarity, per pixel and second: uniform over sensor and time, whereas a
-            real sensor has more of them in the dark; they do not change a pixel's reference.
+        size: size of the sensor. [default: of the video]
+        sensor: the sensor's imperfections. [default: `SensorModel()`]
+        seed: seed of everything random; the same seed gives the same recording.
 
     Yields:
         one stream per frame, with the events since the previous frame; the first is empty.
 
     Raises:
-        BadOption: a number or the seed is negative or not finite, or the threshold is below 0.001.
+        BadOption: the seed is negative, or the threshold is below 0.001.
         BadInput: raised by the video, or frames exceed the maximum sensor size.
     """
-    rates = {"refractory_us": refractory_us, "leak_hz": leak_hz, "shot_hz": shot_hz}
-    check_numbers(seed, threshold=threshold, mismatch=mismatch, **rates)
-    rng = np.random.default_rng(seed)
+    check_numbers(seed)
+    size, sensor = size or VideoSensor(), sensor or SensorModel()
     levels = compute_log_intensity(np.arange(256, dtype=np.float32))
-    sensor, views, previous_us = None, itertools.cycle([np.empty(0, np.float32)]), 0
+    modelled, views = None, itertools.cycle([np.empty(0, np.float32)])
     for each in video.frames():
-        time, frame = each.time_us, each.gray
-        if sensor is None:
+        frame = size.scale(each.gray)
+        if modelled is None:
             yield _empty_stream(frame)
             views = itertools.cycle([np.empty(frame.shape, np.float32) for _ in range(2)])
-            view = map_levels(frame, levels, next(views))
-            off_thresholds, on_thresholds = draw_thresholds(rng, threshold, mismatch, frame.shape)
-            sensor = SimulatedSensor(
-                view, time, off_thresholds, on_thresholds, refractory_us=refractory_us, leak_hz=leak_hz
-            )
+            modelled = ModelledSensor(sensor, map_levels(frame, levels, next(views)), each.time_us, seed)
         else:
-            noise = _draw_shot_noise(rng, shot_hz, previous_us, time, frame.size)
-            yield sensor.update(map_levels(frame, levels, next(views)), time, noise)
-        previous_us = time
+            yield modelled.update(map_levels(frame, levels, next(views)), each.time_us)
 
 
 def _empty_stream(frame: np.ndarray) -> EventStream:
     """Return an empty stream of the frame's size; raise `BadInput` if it exceeds the maximum sensor size."""
     none = np.empty(0, np.int64)
     return EventStream(none, none, none, none, frame.shape[1], frame.shape[0])
-
-
-def _draw_shot_noise(rng: np.random.Generator, rate_hz: float, start: int, end: int, pixels: int) -> Noise | None:
-    """Draw shot-noise events between two times."""
-    count = rng.poisson(rate_hz * 1e-6 * (end - start) * pixels)
-    if not count:
-        return None
-    pixel_indices, times = rng.integers(pixels, size=count), rng.integers(start, end, size=count)
-    return pixel_indices, times, rng.random(count) < 0.5

@@ -14,6 +14,7 @@ from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.modality import Modality, find_modality, infer_modality
 from anybind_events.simulation.saccades import draw_saccade_options, simulate_saccades
+from anybind_events.simulation.sensor_model import SensorModel
 from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.streams import list_contents
@@ -95,27 +96,31 @@ def test_events_are_derived_from_a_video_by_frame_differences(event: Modality) -
 
 def test_events_are_derived_from_a_video_by_the_given_model_and_options() -> None:
     derived = anybind.derive("event", video(), source="video", seed=3, model="contrast", threshold=0.4, leak_hz=2.0)
-    expected = list(contrast(video(), seed=3, threshold=0.4, leak_hz=2.0))
+    expected = list(contrast(video(), sensor=SensorModel(threshold=0.4, leak_hz=2.0), seed=3))
     assert list_contents(derived) == list_contents(concatenate_streams(expected))
 
 
 def test_vary_draws_the_options_from_the_seed() -> None:
     derived = anybind.derive("event", IMAGE, seed=5, vary=True)
-    assert list_contents(derived) == list_contents(simulate_saccades(IMAGE, seed=5, **draw_saccade_options(5)))
+    assert list_contents(derived) == list_contents(anybind.derive("event", IMAGE, seed=5, **draw_saccade_options(5)))
     assert list_contents(derived) != list_contents(anybind.derive("event", IMAGE, seed=5))
 
 
 def test_vary_keeps_given_options() -> None:
     derived = anybind.derive("event", IMAGE, seed=5, vary=True, threshold=0.3)
     assert list_contents(derived) == list_contents(
-        simulate_saccades(IMAGE, seed=5, **{**draw_saccade_options(5), "threshold": 0.3})
+        anybind.derive("event", IMAGE, seed=5, **{**draw_saccade_options(5), "threshold": 0.3})
     )
 
 
 @pytest.mark.parametrize(
     ("source", "options", "message"),
     [
-        ("image", {"model": "contrast"}, "no simulation 'contrast' of image; there are: saccades"),
+        (
+            "image",
+            {"model": "contrast"},
+            "no simulation 'contrast' of image; there are: eased-saccades, motion, saccades",
+        ),
         ("video", {"model": "contrst"}, "did you mean 'contrast'"),
         ("video", {"leak_hz": 1.0}, "'frame-difference' has no option leak_hz; there are: difference, threshold"),
         ("image", {"treshold": 1.0}, "'saccades' has no option treshold; did you mean 'threshold'"),

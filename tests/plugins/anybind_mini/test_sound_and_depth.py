@@ -15,10 +15,10 @@ from anybind.registry import create_part
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
 from anybind_mini.depth_encoder import render_disparity
-from anybind_mini.sound_encoder import RATE, SECONDS, select_loudest_window
 
 pytestmark = pytest.mark.torch
 
+RATE = 16_000
 RANDOM = np.random.default_rng(0)
 
 
@@ -61,33 +61,15 @@ def test_audio_embeddings_do_not_depend_on_the_batch(binder):
     assert np.abs(binder.embed("sound", clips).vectors - single).max() < 1e-5
 
 
-def test_the_loudest_window_of_a_long_clip_is_selected():
-    samples = 0.01 * RANDOM.standard_normal(20 * RATE).astype(np.float32)
-    samples[7 * RATE : 9 * RATE] += np.float32(0.5)
-    window = select_loudest_window([samples], int(SECONDS * RATE))
-    assert len(window) == SECONDS * RATE
-    energy = [
-        np.square(samples[start : start + len(window)], dtype=np.float64).sum() for start in range(0, 15 * RATE, 16)
-    ]
-    assert np.square(window, dtype=np.float64).sum() >= max(energy)
-
-
-def test_a_short_clip_is_padded_on_both_sides():
-    window = select_loudest_window([np.ones(101, np.float32)], 1000)
-    assert window.shape == (1000,)
-    assert window.sum() == 101
-    assert window[449:550].sum() == 101
-
-
 @pytest.mark.slow
 def test_environmental_sounds_are_classified_zero_shot(binder, test_data):
     names = ("dog", "rain", "sea waves", "crying baby", "clock tick", "sneezing", "helicopter", "chainsaw", "rooster")
-    dataset = create_part("dataset", "esc-50", test_data / "esc10", folds="4", limit=40)
+    dataset = create_part("dataset", "esc-50", test_data / "esc10", folds="1", limit=40)
     vectors = binder.embed("sound", dataset.items)
     texts = binder.embed("text", [f"the sound of {name}" for name in dataset.classes])
     assert set(names) < set(dataset.classes)
     predictions = np.array(dataset.classes)[(vectors @ texts).argmax(1)]
-    assert np.mean([item.label for item in dataset.items] == predictions) > 0.6
+    assert np.mean([item.label for item in dataset.items] == predictions) > 0.85
 
 
 def test_depth_is_embedded_in_the_image_space(binder):

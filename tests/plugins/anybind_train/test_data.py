@@ -237,6 +237,16 @@ def test_simulated_recordings_are_augmented_each_epoch(training_set):
     assert torch.equal(inputs[1], data.prepare_student_input(source, 0, 0, 1))
 
 
+def test_recordings_are_simulated_anew_each_epoch_on_request(training_set):
+    data = training_set("derive_each_epoch=true")
+    source = data.read_source(0, 0)
+    inputs = [data.prepare_student_input(source, 0, 0, epoch) for epoch in (0, 1)]
+    assert not torch.equal(*inputs)
+    plain = training_set()
+    assert torch.equal(*(plain.prepare_student_input(source, 0, 0, epoch) for epoch in (0, 1)))
+    torch.testing.assert_close(data.load_teacher_input(0, 0), plain.load_teacher_input(0, 0))
+
+
 def test_finished_inputs_are_augmented_each_epoch_and_the_teachers_are_not(training_set):
     options = 'augment_input={"crop":[0.45,0.8],"flip":true}'
     data, plain = training_set(options), training_set()

@@ -19,6 +19,7 @@ from anybind.errors import SpaceMismatch
 from anybind_train import engine
 from anybind_train import train as train_from_recipe
 from anybind_train.checks import check_spaces
+from anybind_train.devices import tune_cpu
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import read_log
 from anybind_train.probe import build_probe, get_source_key
@@ -397,3 +398,11 @@ def test_a_teacher_in_another_space_needs_the_common_space(world):
     check_spaces(TwoSpaces(), world.parse_recipe("teacher=event"), WeightedSum.from_recipe([own]))
     with pytest.raises(SpaceMismatch, match=r"the student is in .*event.*, its teacher in .*image"):
         check_spaces(TwoSpaces(), world.parse_recipe(), WeightedSum.from_recipe([common, own]))
+
+
+def test_training_has_no_denormal_numbers():
+    tune_cpu()
+    try:
+        assert float(torch.tensor(1e-39) * 0.5) == 0
+    finally:
+        torch.set_flush_denormal(False)

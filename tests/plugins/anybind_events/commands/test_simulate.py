@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,8 +14,12 @@ import PIL.Image
 import pytest
 
 import anybind
+from anybind_events.commands.simulation_options import HELP, list_option_parameters
 from anybind_events.readers.npz import NpzReader
-from anybind_events.simulation.saccades import simulate_saccades
+from anybind_events.simulation.models import MODELS
+from anybind_events.simulation.motion import SENSOR, Motion, simulate_motion
+from anybind_events.simulation.saccades import Saccades, simulate_saccades
+from anybind_events.simulation.sensor_model import SensorModel
 from anybind_events.simulation.video import contrast, frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.command import Command
@@ -59,18 +64,34 @@ def test_an_image_is_simulated_by_saccades(cli: Command, image: Path, tmp_path: 
     output = tmp_path / "out.npz"
     ended = cli("simulate", image, "-o", output, "--seed", 3, "--threshold", 0.3, "--json")
     record = json.loads(ended.out)
-    expected = simulate_saccades(anybind.read(image), seed=3, threshold=0.3)
+    expected = simulate_saccades(anybind.read(image), sensor=SensorModel(threshold=0.3), seed=3)
     assert list_contents(anybind.read(output)) == list_contents(expected)
     assert record["model"] == "saccades"
-    assert record["settings"] == {
-        "seed": 3,
-        "threshold": 0.3,
-        "mismatch": 0.03,
-        "pixels_per_degree": 7.0,
-        "turn_degrees": 0.0,
-    }
+    assert record["settings"] == {"seed": 3, **vars(Saccades()), **vars(SensorModel()), "threshold": 0.3}
     assert (record["events"], record["sensor"]) == (len(expected), [240, 180])
     assert record["duration_us"] == expected.duration_us
+
+
+def test_an_image_is_simulated_by_motion_with_all_options_in_the_record(
+    cli: Command, image: Path, tmp_path: Path
+) -> None:
+    options = ("--width", 60, "--height", 50, "--motion", "turn", "--shot-hz", 2, "--hot-pixels", 3)
+    ended = cli("simulate", image, "-o", tmp_path / "out.npz", "--model", "motion", "--seed", 4, *options, "--json")
+    record = json.loads(ended.out)
+    motion, sensor = Motion(width=60, height=50, motion="turn"), replace(SENSOR, shot_hz=2.0, hot_pixels=3)
+    expected = simulate_motion(anybind.read(image), motion, sensor, seed=4)
+    assert list_contents(anybind.read(tmp_path / "out.npz")) == list_contents(expected)
+    assert record["settings"] == {"seed": 4, **vars(motion), **vars(sensor)}
+    assert record["sensor"] == [60, 50]
+
+
+def test_every_option_of_a_model_is_an_option_of_the_command_with_its_default() -> None:
+    options = {name for model in MODELS for name in model.defaults} - {"seed"}
+    assert options == set(HELP)
+    texts = {each.name: each.annotation.__metadata__[0].help for each in list_option_parameters()}
+    assert texts["threshold"].endswith("[default: 0.25; 0.35 for eased-saccades; 25.0 for frame-difference]")
+    assert texts["jitter"] == "Trembling of the hand: standard deviation in pixels. (motion) [default: 0.5]"
+    assert texts["direction_degrees"].endswith("(motion) [default: at random]")
 
 
 @pytest.mark.parametrize("name", ["out.h5", "out.npz"])
@@ -88,7 +109,7 @@ def test_a_video_is_simulated_by_the_contrast_model(cli: Command, video: Path, t
     options = {"threshold": 0.4, "mismatch": 0.1, "refractory_us": 900.0, "leak_hz": 3.0, "shot_hz": 4.0}
     flags = [text for name, value in options.items() for text in (f"--{name.replace('_', '-')}", value)]
     cli("simulate", video, "-o", tmp_path / "out.h5", "--model", "contrast", "--seed", 7, *flags)
-    expected = contrast(anybind.read(video), seed=7, **options)
+    expected = contrast(anybind.read(video), sensor=SensorModel(**options), seed=7)
     assert list_contents(anybind.read(tmp_path / "out.h5")) == join_contents(expected)
 
 

@@ -16,15 +16,19 @@ from anybind import BadInput
 from anybind.errors import BadOption
 from anybind_events.simulation.saccades import (
     CORNERS,
-    FIELD_SIZE,
+    EASED_DELAY,
     OPTION_RANGES,
+    divide_eased,
     draw_saccade_options,
     saccade_settings,
-    simulate_saccades,
 )
 from anybind_events.simulation.sensor import compute_log_intensity
 from anybind_events.stream import EventStream
 from helpers.streams import list_contents
+
+
+def simulate_saccades(image: np.ndarray, seed: int = 0, **options: object) -> EventStream:
+    return anybind.derive("event", image, seed=seed, model="saccades", **options)
 
 
 def texture(contrast: float, shape: tuple[int, int] = (45, 60)) -> np.ndarray:
@@ -39,7 +43,7 @@ def plain_saccades(
 ) -> list[np.ndarray]:
     """Return x, y, t, p of the same recording, by array operations."""
     image = PIL.Image.fromarray(image).convert("L")
-    scale = min(FIELD_SIZE[0] / image.width, FIELD_SIZE[1] / image.height)
+    scale = min(240 / image.width, 180 / image.height)
     size = round(image.width * scale), round(image.height * scale)
     gray = np.asarray(image.resize(size, PIL.Image.Resampling.BICUBIC), dtype=np.float32)
     thresholds = np.random.default_rng(seed).normal(threshold, mismatch, (2, *gray.shape))
@@ -275,3 +279,48 @@ def test_settings_include_all_options_except_image_and_seed() -> None:
         "saccade_us": 100_000,
         "linear_below": 20.0,
     }
+
+
+def test_an_eased_saccade_has_the_progress_of_minimum_jerk_after_a_delay() -> None:
+    times, progress = np.array(list(divide_eased(20))).T
+    share = np.clip((times - EASED_DELAY) / (1 - EASED_DELAY), 0, 1)
+    assert progress == pytest.approx(share**3 * (10 + share * (6 * share - 15)), abs=1e-3)
+    assert (times[0], times[-1], progress[0], progress[-1]) == (0, 1, 0, 1)
+    assert (np.diff(times) > 0).all()
+    assert np.diff(progress).max() <= 1 / 20 + 1e-9
+
+
+def test_an_eased_saccade_starts_and_ends_slowly() -> None:
+    # The shares in the real recording n_caltech101_real/faces_easy_0001.bin, of another image: n = 1.
+    real = np.array([0.032, 0.132, 0.150, 0.029, 0.036, 0.134, 0.160, 0.061, 0.017, 0.064, 0.121, 0.066])
+    differences = {}
+    for speed in ("constant", "eased"):
+        stream = simulate_saccades(texture(100), speed=speed)
+        counts = np.histogram(stream.t, np.linspace(0, 300_000, 13))[0]
+        differences[speed] = np.abs(counts / len(stream) - real).sum() / 2
+    assert differences["eased"] < 0.15 < 0.2 < differences["constant"]
+
+
+def test_an_image_is_scaled_to_fit_any_sensor_size() -> None:
+    for width, height in ((96, 96), (1280, 720)):
+        stream = simulate_saccades(texture(60, (45, 60)), width=width, height=height)
+        assert (stream.width, stream.height) == (min(width, height * 4 // 3), min(height, width * 3 // 4))
+
+
+def test_the_model_of_eased_saccades_has_noise_and_hot_pixels() -> None:
+    ideal = simulate_saccades(texture(60), speed="eased")
+    real = anybind.derive("event", texture(60), model="eased-saccades", threshold=0.25)
+    assert len(real) > len(ideal) + 1000
+    assert np.bincount(real.y.astype(int) * 240 + real.x).max() > 40
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"speed": "fast"}, "speed: expected constant, eased, got 'fast'"),
+        ({"width": 5}, "width: expected a whole number of pixels from 8 to 4096, got 5"),
+    ],
+)
+def test_an_unknown_speed_or_a_size_out_of_range_is_an_error(options: dict[str, object], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        simulate_saccades(texture(60), **options)

@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 from anybind import BadInput
 from anybind.errors import BadOption
 from anybind.registry import find_part
+from anybind_events.simulation.models import find_model
 from anybind_events.simulation.sensor import compute_log_intensity, draw_thresholds
-from anybind_events.simulation.video import contrast, frame_difference
+from anybind_events.simulation.video import frame_difference
 from anybind_events.stream import EventStream, concatenate_streams
 from helpers.streams import list_events
 from helpers.videos import MemoryVideo, make_noise
+
+
+def contrast(video: MemoryVideo, seed: int = 0, **options: float) -> Iterator[EventStream]:
+    return find_model("video", "contrast").simulate(video, seed, options)
 
 
 def list_columns(stream: EventStream) -> list[list[int]]:
@@ -136,6 +141,15 @@ def test_leaks_give_on_events_of_a_static_video() -> None:
 def test_an_invalid_option_is_an_error(options: dict[str, float]) -> None:
     with pytest.raises(BadOption, match=f"{next(iter(options))}: expected a finite number"):
         list(contrast(MemoryVideo(make_noise(2)), **options))
+
+
+def test_frames_are_scaled_to_the_size_of_the_sensor() -> None:
+    video = MemoryVideo([frame.astype(np.uint8) for frame in make_noise(3, (40, 60))])
+    stream = concatenate_streams(list(contrast(video, width=30, height=20)))
+    assert (stream.width, stream.height) == (30, 20)
+    assert len(stream)
+    with pytest.raises(BadOption, match="height: expected a whole number of pixels from 8"):
+        list(contrast(video, width=30))
 
 
 def test_a_threshold_below_gray_level_resolution_is_an_error() -> None:
