@@ -69,6 +69,15 @@ class WindowOptions:
     stride: Duration = ""
     roi: Roi | None = None
 
+    def __post_init__(self) -> None:
+        """Convert numbers to texts, and an empty start or end to None, so that equal options compare equal."""
+        for name in ("start", "end", "window", "stride"):
+            value = getattr(self, name)
+            value = None if value is None else str(value)
+            object.__setattr__(self, name, (value or None) if name in ("start", "end") else value or "")
+        if self.roi is not None:
+            object.__setattr__(self, "roi", tuple(self.roi))
+
     @property
     def is_default(self) -> bool:
         """Whether no option is set."""
@@ -86,7 +95,7 @@ class WindowOptions:
             BadOption: not durations.
         """
         start, end = (
-            None if value in (None, "") else parse_duration(value, unit, name)
+            None if value is None else parse_duration(value, unit, name)
             for name, value in (("start", self.start), ("end", self.end))
         )
         return start, end
@@ -107,7 +116,7 @@ class WindowOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options that are set, JSON-like."""
-        return {name: value for name, value in vars(self).items() if value not in (None, "")}
+        return {name: value for name, value in vars(self).items() if value}
 
 
 @dataclass(frozen=True)
@@ -194,4 +203,10 @@ def iterate_ranges(total: int, length: int, stride: int) -> Iterator[tuple[int, 
 
 def format_range(start_us: int, end_us: int) -> str:
     """Format a time range in seconds: `0.1-0.25s`."""
-    return f"{round(start_us / 1e6, 6):g}-{round(end_us / 1e6, 6):g}s"
+    return f"{format_seconds(start_us)}-{format_seconds(end_us)}s"
+
+
+def format_seconds(time_us: int) -> str:
+    """Format microseconds as seconds, exactly: `0.25`."""
+    whole, rest = divmod(time_us, 1_000_000)
+    return f"{whole}.{rest:06d}".rstrip("0").rstrip(".")

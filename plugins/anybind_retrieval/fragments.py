@@ -41,7 +41,9 @@ class Fragment:
         return windows.WindowOptions(f"{self.start_us}us", f"{self.end_us}us", windows.WHOLE, roi=self.options.roi)
 
     def __str__(self) -> str:
-        fields = {} if self.start_us is None else {TIME: f"{_to_seconds(self.start_us)},{_to_seconds(self.end_us)}"}
+        fields: dict[str, str] = {}
+        if self.start_us is not None and self.end_us is not None:
+            fields[TIME] = f"{windows.format_seconds(self.start_us)},{windows.format_seconds(self.end_us)}"
         fields |= {name: str(value) for name, value in self.options.to_dict().items() if name != "roi"}
         if self.options.roi is not None:
             fields["roi"] = ",".join(map(str, self.options.roi))
@@ -66,7 +68,3 @@ def parse_fragment(text: str) -> Fragment | None:
         return Fragment(windows.WindowOptions(roi=roi, **fields), *times)
     except (BadOption, TypeError, ValueError):
         return None
-
-
-def _to_seconds(time_us: int | None) -> str:
-    return f"{(time_us or 0) / 1e6:.6f}".rstrip("0").rstrip(".")

@@ -59,6 +59,15 @@ def test_lengths_in_events_and_regions_are_parsed():
         with pytest.raises(BadOption, match="--roi: expected"):
             parse_roi(text)
     assert format_range(100_000, 2_250_000) == "0.1-2.25s"
+    assert format_range(0, 12_345_678_901) == "0-12345.678901s"
+
+
+def test_options_of_numbers_and_texts_are_equal():
+    assert WindowOptions(start=5, window=100_000) == WindowOptions(start="5", window="100000")
+    assert WindowOptions("", "") == WindowOptions()
+    assert WindowOptions().is_default
+    assert WindowOptions(window="whole").is_whole
+    assert WindowOptions(start="1s", roi=(1, 2, 3, 4)).to_dict() == {"start": "1s", "roi": (1, 2, 3, 4)}
 
 
 @given(st.integers(0, 200), st.integers(1, 60), st.integers(1, 60))
