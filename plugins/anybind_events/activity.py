@@ -25,6 +25,8 @@ MIN_BLOCK = 12
 """Shortest side of a block in pixels."""
 HOT_RATIO, HOT_EVENTS = 5, 5
 """A pixel is hot from this number of events on, if they are this multiple of the mean of its neighbours plus one."""
+MIN_SUPPORTED = 12
+"""Supported events from which a block has a score: a few events prove nothing."""
 MOVED_SCORE = 6.0
 """Score from which something moved: 1000 windows of noise have at most 4.9, 200 with an object at least 7.6."""
 
@@ -97,7 +99,7 @@ def measure_activity(stream: EventStream) -> Activity:
         interval_us=longest,
         supported=float(sums[0, 0, -1] / max(1, n_events)),
         expected=float(sums[1, 0, -1] / max(1, n_events)),
-        score=float(((sums[0] - sums[1]) / np.sqrt(sums[2] + 1)).max()),
+        score=float(np.where(sums[0] >= MIN_SUPPORTED, (sums[0] - sums[1]) / np.sqrt(sums[2] + 1), 0).max()),
     )
 
 
