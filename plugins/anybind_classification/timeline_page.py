@@ -90,31 +90,35 @@ def _make_rows(recording: RecordingClassification, begin: int, end: int) -> list
     ranked = sorted(range(len(labels)), key=lambda each: -(totals[labels[each]] + means[each]))[:MAX_ROWS]
     step = -(-len(spans) // MAX_CELLS)
     groups = [spans[first : first + step] for first in range(0, len(spans), step)]
+    stops = [*(group[0].start_us for group in groups[1:]), end]  # windows may overlap, cells must not
+    cells_of_groups = [_make_cell(group, stop, begin, end) for group, stop in zip(groups, stops, strict=True)]
     rows: list[dict[str, object]] = []
     for column in ranked:
         cells = [
-            _make_cell(group, float(probabilities[first * step : first * step + step, column].mean()), begin, end)
-            | {"best": any(window.answer.label == labels[column] for window in group)}
-            for first, group in enumerate(groups)
+            cells_of_groups[number]
+            | {
+                "value": round(float(probabilities[number * step : number * step + step, column].mean()), 3),
+                "best": any(window.answer.label == labels[column] for window in group),
+            }
+            for number, group in enumerate(groups)
             if any(window.answer.scores for window in group)
         ]
         rows.append({"label": labels[column], "inactive": False, "fraction": totals[labels[column]], "cells": cells})
-    still = [group for group in groups if all(not window.answer.label for window in group)]
+    still = [number for number, group in enumerate(groups) if all(not window.answer.label for window in group)]
     if still:
-        cells = [_make_cell(group, 1.0, begin, end) | {"best": False} for group in still]
-        names = dict.fromkeys(window.name for group in still for window in group)
+        cells = [cells_of_groups[number] | {"value": 1.0, "best": False} for number in still]
+        names = dict.fromkeys(window.name for number in still for window in groups[number])
         rows.append({"label": " or ".join(names), "inactive": True, "cells": cells})
     return rows
 
 
-def _make_cell(group: Sequence[WindowClassification], value: float, begin: int, end: int) -> dict[str, object]:
-    """Return a cell from the start of the first to the end of the last window of a group."""
-    start, stop = group[0].start_us, group[-1].end_us
+def _make_cell(group: Sequence[WindowClassification], stop: int, begin: int, end: int) -> dict[str, object]:
+    """Return a cell from the start of the first to the end of the last window of a group, at most to `stop`."""
+    start, last = group[0].start_us, group[-1].end_us
     return {
         "left": round(100 * (start - begin) / (end - begin), 3),
-        "width": round(100 * (stop - start) / (end - begin), 3),
-        "value": round(value, 3),
-        "time": windows.format_range(start, stop),
+        "width": round(100 * (min(last, stop) - start) / (end - begin), 3),
+        "time": windows.format_range(start, last),
     }
 
 
