@@ -13,7 +13,7 @@ DATA ?= ../shared/data
 RUNS ?= runs
 INPUTS ?= 100000
 
-.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-picture mini-event mini-sound esc10 retrieval-mini ablation few-shot baselines \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-event mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
 	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
 	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
@@ -76,10 +76,7 @@ mini-adapter: $(READY)
 bench-embed: $(READY)
 	$(BIN)/python benchmarks/embed_rate.py
 
-# The same of the network that makes pictures of events, and of the event tower: both take minutes to hours.
-mini-picture: $(READY)
-	$(BIN)/python -m anybind_mini.build_event_image --data $(DATA)
-
+# Trains mini's event encoder: about 20 minutes on two cores.
 mini-event: $(READY)
 	$(BIN)/anybind train benchmarks/recipes/mini-event.toml --data $(DATA) -o $(RUNS)/mini-event
 	$(BIN)/python -m anybind_mini.ship $(RUNS)/mini-event
@@ -105,6 +102,9 @@ esc10: $(READY)
 
 retrieval-mini: $(READY)
 	$(BIN)/python benchmarks/retrieval_mini.py --data $(DATA)
+
+depth-retrieval: $(READY)
+	$(BIN)/python benchmarks/depth_retrieval.py --data $(DATA)
 
 # Reads INPUTS damaged files of every family of formats, or of FAMILIES=image,sound; those that break a rule are saved in
 # $(RUNS)/fuzz. FILES=... damages these files instead.

@@ -35,14 +35,20 @@ def main() -> None:
 
 
 def count_published() -> dict[str, dict[str, int]]:
-    """Count the parameters of CLIP's and ImageBind's encoders."""
+    """Count the parameters of the encoders of `mini-mpnet`, CLIP and ImageBind."""
     import open_clip
     import torch
+    from transformers import MPNetConfig, MPNetModel
 
     from anybind_imagebind.modules import DEPTH, IMAGE, SOUND, TEXT, PatchTransformer, TextTransformer
 
-    rows = {}
+    image = count_parameters(anybind.load("mini").encoder("image").module)
+    rows: dict[str, dict[str, int]] = {}
     with torch.device("meta"):
+        rows["mini-mpnet"] = {
+            "text": count_parameters(MPNetModel(MPNetConfig(max_position_embeddings=514), add_pooling_layer=False)),
+            "image": image,
+        }
         for binding, name in (("clip-vit-b-32", "ViT-B-32"), ("clip-vit-l-14", "ViT-L-14")):
             model = open_clip.create_model(name, device="meta")
             image = count_parameters(model.visual)

@@ -195,6 +195,22 @@ def measure_retrieval() -> str:
     return format_table(("query to gallery", "n", "R@1", "95 % interval", "chance"), rows)
 
 
+def measure_depth() -> str:
+    """Format R@1 and MRR of `mini` between depth maps and images, with interval and chance level."""
+    rows = [
+        (
+            row["data"],
+            f"{row['from']} to {row['to']}",
+            row["queries"],
+            *format_metric(row, "R@1"),
+            *format_metric(row, "MRR"),
+        )
+        for row in read_results("depth_retrieval")["rows"]
+    ]
+    header = ("data", "query to gallery", "n", "R@1", "95 % interval", "chance", "MRR", "95 % interval", "chance")
+    return format_table(header, rows)
+
+
 def measure_anomalies() -> str:
     """Format the AUC of the main heads on UCSD Ped2, by window and stride in frames."""
     cells: dict[tuple[str, str], dict[tuple[int, int], str]] = {}
@@ -306,6 +322,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "licences": list_licences,
     "quality": measure_quality,
     "retrieval": measure_retrieval,
+    "depth": measure_depth,
     "anomalies": measure_anomalies,
     "embedding": measure_embedding,
     "representations": measure_representations,

@@ -57,7 +57,6 @@ VARIABLES = PARTICIPLES - {"given", "named", "taken"}
 TOKENS = {"film", "films", "picture", "pictures", "told", "tell", "lesson", "lessons", "nothing", "settle", "likeness"}
 """Words in names of anything."""
 ALLOWED: Mapping[str, str] = {
-    r"tests/plugins/anybind_vad/test_(command|presets)\.py:\d+: 'picture'": "the name `mini-picture` is hashed",
     r"tests/helpers/replicas\.py:\d+: 'room'": "scene names of NYU and SUN RGB-D",
 }
 """Complaints that are right as they are: a regular expression of the complaint, with its reason; at most 20."""

@@ -30,7 +30,11 @@ StoreFlag = Annotated[bool, typer.Option("--store/--no-store", help="Reuse and s
 Seed = Annotated[int, typer.Option(min=0, help="Random seed, recorded in the result.")]
 Prompts = Annotated[
     list[str] | None,
-    typer.Option("--prompt", help="Prompt template with {} in the place of the class name; repeatable."),
+    typer.Option(
+        "--prompt",
+        help="Prompt template with {} in the place of the class name and, optionally, {definition} in that of"
+        " WordNet's definitions of it; repeatable.",
+    ),
 ]
 Classes = Annotated[str | None, typer.Option(help="Keep only these classes: a,b or a file with one name a line.")]
 ReaderOptions = Annotated[

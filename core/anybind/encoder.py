@@ -25,12 +25,15 @@ class Encoder(ABC):
         logit_scale: factor of the softmax over similarities that the encoder was trained with, if any.
         reader_options: options for readers that take them, which save memory on large files and change an embedding by
             rounding only, such as `{"min_side": 1024}`. Not part of cache keys.
+        prompt_templates: templates that suit a text encoder, the default of zero-shot classification. [default:
+            `anybind.plugin.prompts.DEFAULT_TEMPLATES`]
     """
 
     modality: str
     space: Space
     logit_scale: float | None = None
     reader_options: Mapping[str, object] = MappingProxyType({})
+    prompt_templates: tuple[str, ...] = ()
 
     @property
     @abstractmethod

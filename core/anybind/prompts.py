@@ -7,12 +7,48 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from anybind.binder import Binder
+from anybind.definitions import find_definitions
 from anybind.embeddings import Embeddings, normalize
 from anybind.errors import BadOption
 
 DEFAULT_TEMPLATES = ("a photo of a {}",)
 """The prompt of CLIP, and of the paper."""
+DEFINITION_TEMPLATES = ("a photo of a {}", "a photo of a {}, {definition}")
+"""Prompts with WordNet's definitions of the class name: a text encoder that was not trained with images places many
+names by their spelling."""
+
+
+def choose_templates(binder: Binder, modality: str, templates: Iterable[str] | None) -> tuple[str, ...]:
+    """Return the given templates, or without any the default of the encoder for text, whose modality is `modality`.
+
+    Raises:
+        BadOption: see `check_templates`.
+    """
+    if templates is None:
+        return binder.encoder(modality).prompt_templates or DEFAULT_TEMPLATES
+    return check_templates(templates)
+
+
+def format_prompts(template: str, name: str) -> list[str]:
+    """Format the prompts of a class name: one, or with `{definition}` one for each of its definitions in WordNet.
+
+    Without a definition the prompt ends before it.
+
+    >>> format_prompts("a {}, {definition}", "okapi")
+    ['a okapi, similar to the giraffe but smaller with much shorter neck and stripe on the legs']
+    >>> format_prompts("a {} ({definition}), blurred", "blue okapi")
+    ['a blue okapi, blurred']
+    """
+    named = template.replace("{}", name)
+    if "{definition}" not in template:
+        return [named]
+    definitions = find_definitions(name)
+    if not definitions:
+        return [re.sub(r"[\s,;:(-]*\{definition\}\)?", "", named)]
+    return [named.replace("{definition}", definition) for definition in definitions]
 
 
 def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
@@ -29,11 +65,15 @@ def check_templates(templates: Iterable[str]) -> tuple[str, ...]:
 def embed_class_names(binder: Binder, modality: str, names: Sequence[str], templates: Sequence[str]) -> Embeddings:
     """Embed classes, (len(names), d): the mean over templates of unit vectors, again of norm 1.
 
-    `modality` is that of text.
+    The vector of a template with `{definition}` is the normalised mean over the name's definitions. `modality` is that
+    of text.
     """
-    texts = [template.replace("{}", name) for name in names for template in templates]
-    embeddings = binder.embed(modality, texts)
-    means = embeddings.vectors.reshape(len(names), len(templates), -1).mean(axis=1)
+    groups = [format_prompts(template, name) for name in names for template in templates]
+    distinct = list(dict.fromkeys(text for texts in groups for text in texts))
+    embeddings = binder.embed(modality, distinct)
+    rows = dict(zip(distinct, embeddings.vectors, strict=True))
+    means = np.stack([np.mean([rows[text] for text in texts], axis=0) for texts in groups])
+    means = normalize(means, "prompt embedding").reshape(len(names), len(templates), -1).mean(axis=1)
     return replace(embeddings, vectors=normalize(means, "class embedding"), ids=tuple(names))
 
 

@@ -57,7 +57,7 @@ def classify(
     head: str | os.PathLike[str] | Head | None = None,
     binding: str | os.PathLike[str] | Binder = "mini",
     modality: str = "",
-    templates: Sequence[str] = prompting.DEFAULT_TEMPLATES,
+    templates: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
     store: EmbeddingStore | None = None,
@@ -76,7 +76,8 @@ def classify(
         binding: name or TOML file of a binding, or a binder.
         modality: embed all files as this modality, derived if needed (events from an image). [default: the modality of
             each file]
-        templates: prompt templates with `{}` for the label; a label's embedding is the mean over them.
+        templates: prompt templates with `{}` for the label and, optionally, `{definition}` for WordNet's definitions of
+            it; a label's embedding is the mean over them. [default: those of the text encoder]
         seed: seed of derived samples.
         device: torch device; unused if `binding` is a binder.
         store: embedding store; unused if `binding` is a binder. [default: none]
@@ -105,7 +106,7 @@ Ranker = Callable[[Embeddings], list[Classification]]
 
 
 def build_ranker(
-    binder: Binder, labels: Sequence[str], templates: Sequence[str], head: str | os.PathLike[str] | Head | None
+    binder: Binder, labels: Sequence[str], templates: Sequence[str] | None, head: str | os.PathLike[str] | Head | None
 ) -> Ranker:
     """Return the function that ranks labels, or the classes of a head, for each of some embeddings.
 
@@ -117,9 +118,9 @@ def build_ranker(
     return _build_text_ranker(binder, labels, templates) if head is None else _build_head_ranker(binder, head)
 
 
-def _build_text_ranker(binder: Binder, labels: Sequence[str], templates: Sequence[str]) -> Ranker:
+def _build_text_ranker(binder: Binder, labels: Sequence[str], templates: Sequence[str] | None) -> Ranker:
     prompting.check_labels(labels)
-    texts = prompting.embed_class_names(binder, "text", labels, prompting.check_templates(templates))
+    texts = prompting.embed_class_names(binder, "text", labels, prompting.choose_templates(binder, "text", templates))
     return lambda samples: _rank_labels(
         samples, labels, samples @ texts, samples.logit_scale or texts.logit_scale or 1.0
     )

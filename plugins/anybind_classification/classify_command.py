@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -42,6 +43,9 @@ from anybind_classification.timeline_page import save_page
 MAX_RUNS = 20
 """Runs of windows with one answer that are printed of each recording."""
 
+Smooth = Annotated[int, typer.Option(min=1, help="Windows that an answer takes into account.")]
+Smoothing = Annotated[str, typer.Option(help="Smoothing over these windows: mean or exponential.")]
+TimelinePage = Annotated[Path | None, typer.Option("--page", help="Write an HTML page with the labels over time.")]
 AsLines = Annotated[
     bool, typer.Option("--jsonl", help="Print one JSON object a window and one a file, each on a line.")
 ]
@@ -55,14 +59,14 @@ def classify(
     ] = "",
     binding: BindingName = "mini",
     modality: Annotated[
-        str,
-        typer.Option(
-            help="Embed all files as this modality; event: simulate events from images. Default: the file's own."
-        ),
+        str, typer.Option(help="Embed all files as this modality (event: simulated from images). Default: their own.")
     ] = "",
     prompt: Annotated[
         list[str] | None,
-        typer.Option(help='Prompt template with {} for the label; repeatable. Default: "a photo of a {}".'),
+        typer.Option(
+            help="Prompt template with {} for the label and, optionally, {definition} for WordNet's definitions of it;"
+            ' repeatable. Default: that of the text encoder, or "a photo of a {}".'
+        ),
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Number of labels to print per file.")] = 3,
     seed: Seed = 0,
@@ -75,10 +79,10 @@ def classify(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
-    smooth: Annotated[int, typer.Option(min=1, help="Windows that an answer takes into account.")] = 1,
-    smoothing: Annotated[str, typer.Option(help="Smoothing over these windows: mean or exponential.")] = MEAN,
+    smooth: Smooth = 1,
+    smoothing: Smoothing = MEAN,
     as_lines: AsLines = False,
-    page: Annotated[Path | None, typer.Option(help="Write an HTML page with the labels over time.")] = None,
+    page: TimelinePage = None,
 ) -> None:
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head.
 
@@ -86,7 +90,7 @@ def classify(
     """
     if bool(labels) == bool(head) or (head and prompt):
         raise BadOption("expected either --labels (and --prompt), or --head")
-    label_names, templates = tables.parse_names(labels) if labels else [], tuple(prompt or prompts.DEFAULT_TEMPLATES)
+    label_names = tables.parse_names(labels) if labels else []
     fitted_head = Head.find(head, predicts="classification") if head else None
     options = parse_windows(start, end, window, stride, roi)
     if as_json and as_lines:
@@ -94,29 +98,31 @@ def classify(
     if page is not None:
         files.check_output(page)
     binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
+    templates = prompts.choose_templates(binder, "text", prompt) if labels else prompts.DEFAULT_TEMPLATES
     try:
         recordings = classify_windows(
             paths, label_names, head=fitted_head, binding=binder, modality=modality, templates=templates, seed=seed,
             on_bad=skipped.record if skip_invalid else None, options=options, smooth=smooth, smoothing=smoothing,
         )  # fmt: skip
-        score_name, settings = "cosine", {"labels": label_names, "templates": templates}
-        if fitted_head:
-            head_settings = {"name": fitted_head.name, "identity": fitted_head.identity}
-            score_name, settings = "score", {"labels": list(fitted_head.classes), "head": head_settings}
-        settings = {"binding": binder.name, **settings, "windows": options.to_dict()}
+        score_name = "score" if fitted_head else "cosine"
+        ranking = _describe_head(fitted_head) if fitted_head else {"labels": label_names, "templates": templates}
+        settings = {"binding": binder.name, **ranking, "windows": options.to_dict()}
         if page is not None:
             save_page(page, recordings, options, settings | {"smooth": smooth, "smoothing": smoothing})
         if as_lines:
-            for recording in recordings:
-                for record in iterate_records(recording, score_name):
-                    print_json(record)
+            for record in itertools.chain.from_iterable(iterate_records(each, score_name) for each in recordings):
+                print_json(record)
         elif as_json:
-            records = [_make_record(recording, score_name) for recording in recordings]
+            records = [_make_record(each, score_name) for each in recordings]
             print_json({**settings, "files": records, "page": page and str(page), "skipped": skipped})
         else:
             _print_classifications(recordings, score_name, top_k, page)
     finally:
         skipped.report()
+
+
+def _describe_head(head: Head) -> dict[str, object]:
+    return {"labels": list(head.classes), "head": {"name": head.name, "identity": head.identity}}
 
 
 def _make_record(recording: RecordingClassification, score_name: str) -> dict[str, object]:

@@ -22,13 +22,16 @@ from anybind.commandline import (
 )
 from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
 from anybind_classification.demo_evaluation import DemoResult, DemoSample, evaluate_demo
-from anybind_classification.demo_images import list_demo_images
+from anybind_classification.demo_images import RECORDING, RECORDING_CAPTION, list_demo_images
 from anybind_classification.demo_page import write_page
 
 
 def demo(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Images or event recordings, or folders of them. Default: ten photos.")
+        list[Path] | None,
+        typer.Argument(
+            help="Images or event recordings, or folders of them. Default: ten photos and a real event recording."
+        ),
     ] = None,
     labels: Annotated[
         str, typer.Option(help='Labels separated by commas ("a cat,a duck"), or a file. Default: the file names.')
@@ -68,7 +71,7 @@ def demo(
 
 def _list_captions(paths: list[Path] | None) -> dict[Path, str]:
     if not paths:
-        return list_demo_images()
+        return {**list_demo_images(), RECORDING: RECORDING_CAPTION}
     return {
         path: prompts.format_class_name(files.portable_name(path.stem))
         for path in map(Path, readers.list_sample_files(paths, ("image", "event")))

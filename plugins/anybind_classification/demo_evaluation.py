@@ -140,7 +140,7 @@ def evaluate_demo(binder: Binder, samples: Sequence[DemoSample], labels: Sequenc
     names = _make_unique([sample.caption for sample in samples])
     images = {name: sample.image for name, sample in zip(names, samples, strict=True) if sample.image}
     events = binder.embed("event", [sample.recording for sample in samples])
-    texts = prompts.embed_class_names(binder, "text", labels, prompts.DEFAULT_TEMPLATES)
+    texts = prompts.embed_class_names(binder, "text", labels, prompts.choose_templates(binder, "text", None))
     image_embeddings = binder.embed("image", list(images.values())) if images else None
     event_to_text = SimilarityMatrix(events @ texts, tuple(labels))
     captions = tuple(sample.caption for sample in samples)

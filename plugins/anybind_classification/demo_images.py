@@ -1,4 +1,4 @@
-"""The images of `anybind demo`: photographs from scikit-image's wheel, with captions."""
+"""The samples of `anybind demo`: photographs from scikit-image's wheel, and a recording of a real event camera."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ CAPTIONS = {
     "page.png": "page of text",
     "rocket.jpg": "rocket",
 }
+RECORDING, RECORDING_CAPTION = Path(__file__).with_name("demo_recording.bin"), "face"
+"""A recording of N-Caltech101 (CC BY 4.0, credited in `demo_recording.md`): a real camera before a screen."""
 
 
 def list_demo_images() -> dict[Path, str]:

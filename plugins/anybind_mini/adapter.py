@@ -3,10 +3,11 @@
 It is the sum of two unit embeddings:
 
 * ConSE (Norouzi et al., 2014): the embeddings of ImageNet's class names, weighted by the classifier's probabilities;
-  the name embeddings are centred and half-whitened, to separate similar names;
-* ridge regression from the classifier's weight rows to the name embeddings, applied to the features.
+  the name embeddings are centred and partly whitened, to separate similar names;
+* ridge regression from the classifier's weight rows to these embeddings, applied to the features, with weight 0.5.
 
-`python -m anybind_mini.build_adapter` makes `adapter.safetensors`; `adapter.md` is its card.
+`python -m anybind_mini.build_adapter` makes `adapter.safetensors`; `adapter.md` is its card. `mini-mpnet` has one of
+its own, with the same classifier and another text space.
 """
 
 from __future__ import annotations
@@ -21,37 +22,44 @@ from torch.nn import functional
 from anybind import Space
 from anybind.plugin import Adapter, errors, tables, tensors
 from anybind_mini.image_encoder import load_classifier
-from anybind_mini.packages import make_image_space, make_text_space
+from anybind_mini.packages import MINILM, MPNET, make_image_space, make_text_space
 
-FILE = Path(__file__).with_name("adapter.safetensors")
-FEATURE_NORM = 16.0
-"""Norm of the features before normalisation, which the classifier's logits need: 15.4 on average over images
-(standard deviation 2.3); values from 12 to 20 have the same accuracy within noise."""
+FOLDER = Path(__file__).parent
+FEATURE_NORM = 10.0
+"""Norm of the features before normalisation, which the classifier's logits need: 15.4 on average over images. A lower
+value is a higher temperature: more classes contribute to an embedding. 8 to 12 have the same accuracy within noise."""
+RIDGE_WEIGHT = 0.5
 
 
 class MiniAdapter(Adapter):
     """A map from unit features of EfficientNet-Lite0, 1280-d, to the space of all-MiniLM-L6-v2, 384-d."""
 
+    text_model = MINILM
+
     def __init__(self) -> None:
         """Load the bundled tables.
 
         Raises:
-            WeightsMismatch: they are of other versions of the two weight packages.
+            WeightsMismatch: they are of other versions of the weight packages.
         """
-        self.card, arrays = tensors.read_tensors(FILE)
+        path = FOLDER / self.text_model.adapter
+        self.card, arrays = tensors.read_tensors(path)
         spaces = (Space(**self.card["source"]), Space(**self.card["target"]))
-        self.source, self.target = make_image_space(), make_text_space()
+        self.source, self.target = make_image_space(), make_text_space(self.text_model)
         if spaces != (self.source, self.target):
             raise errors.WeightsMismatch(
-                f"{FILE}: expected spaces {self.source} and {self.target}, got {spaces[0]} and {spaces[1]};"
+                f"{path}: expected spaces {self.source} and {self.target}, got {spaces[0]} and {spaces[1]};"
                 " rebuild it for the installed packages: python -m anybind_mini.build_adapter"
             )
-        self.names, self.ridge = (torch.from_numpy(arrays[name].astype(np.float32)) for name in ("names", "ridge"))
+        weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+        self.names, self.ridge = (
+            weights[name] @ weights["basis"] if "basis" in weights else weights[name] for name in ("names", "ridge")
+        )
         self.weight, self.bias = load_classifier()
 
     @property
     def identity(self) -> str:
-        return tables.hash_settings([self.card, FEATURE_NORM, self._weights_hash])
+        return tables.hash_settings([self.card, FEATURE_NORM, RIDGE_WEIGHT, self._weights_hash])
 
     @functools.cached_property
     def _weights_hash(self) -> str:
@@ -59,7 +67,7 @@ class MiniAdapter(Adapter):
         return tensors.hash_state(state)
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
-        """Map (n, 1280) unit features to (n, 384)."""
+        """Map (n, 1280) unit features to (n, d)."""
         return self.map_tensor(torch.from_numpy(np.array(vectors))).numpy()
 
     def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
@@ -68,4 +76,10 @@ class MiniAdapter(Adapter):
             table.to(vectors.device) for table in (self.names, self.ridge, self.weight, self.bias)
         )
         probabilities = torch.softmax(FEATURE_NORM * vectors @ weight.T + bias, dim=1)
-        return functional.normalize(probabilities @ names) + functional.normalize(vectors @ ridge)
+        return functional.normalize(probabilities @ names) + RIDGE_WEIGHT * functional.normalize(vectors @ ridge)
+
+
+class MpnetAdapter(MiniAdapter):
+    """A map from unit features of EfficientNet-Lite0, 1280-d, to the space of all-mpnet-base-v2, 768-d."""
+
+    text_model = MPNET

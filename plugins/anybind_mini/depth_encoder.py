@@ -1,4 +1,4 @@
-"""The depth encoder of `mini`, a baseline: disparity as a gray image, embedded by an image encoder."""
+"""The depth encoder of `mini`, a baseline: shaded disparity as a gray image, embedded by an image encoder."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from anybind.plugin import BadInput, BadOption, Encoder, TorchEncoder, samples
 
 PERCENTILES = 2.0, 98.0
 """Percentiles of disparity that become black and white: noise in single pixels must not determine the range."""
+AMBIENT = 0.3
+"""Brightness of the farthest pixels, of those at the near end."""
+SMOOTHING = 0.03, 0.16, 0.62, 1.0, 0.62, 0.16, 0.03
+"""Smoothing kernel of log depth before its gradient: about a Gaussian of one pixel."""
 
 
 class DepthAsImage(TorchEncoder):
-    """A depth encoder: disparity, scaled to the range of the map, in three equal channels of an image encoder.
+    """A depth encoder: shaded disparity, scaled to the range of the map, in three equal channels of an image encoder.
 
-    Absolute distances, and with them the sensor's focal length and baseline, have no effect; only relative depth has.
-    Pixels without depth are black, like far ones.
+    The surface is lit from the camera: its normal's component along the axis is the shading. Absolute distances and the
+    baseline have no effect; only relative depth has. Pixels without depth are black.
     """
 
     def __init__(self, of: Encoder) -> None:
@@ -36,14 +40,18 @@ class DepthAsImage(TorchEncoder):
             of.module,
             modality="depth",
             space=of.space,
-            # These keys are part of the identity, hence unchanged.
-            preprocessing={"disparity": list(PERCENTILES), "unknown": "black", "picture": dict(of.preprocessing)},
+            preprocessing={
+                "disparity": list(PERCENTILES),
+                "shading": [AMBIENT, *SMOOTHING],
+                "unknown": "black",
+                "picture": dict(of.preprocessing),
+            },
             logit_scale=of.logit_scale,
         )
 
     def preprocess(self, sample: samples.DepthSample) -> object:
         """Preprocess a depth map, `metres` (height, width), for the image encoder's module."""
-        return self.image.preprocess(render_disparity(sample.metres))
+        return self.image.preprocess(render_depth(sample.metres, sample.fx))
 
     def collate(self, inputs: Sequence[object]) -> object:
         return self.image.collate(inputs)
@@ -52,8 +60,15 @@ class DepthAsImage(TorchEncoder):
         return self.image.features(batch)
 
 
-def render_disparity(metres: np.ndarray) -> np.ndarray:
-    """Render depth in metres, (height, width), NaN where invalid, to (height, width, 3) uint8: near is bright.
+def render_depth(metres: np.ndarray, fx: float | None = None) -> np.ndarray:
+    """Render depth as shaded disparity: near surfaces and those that face the camera are bright.
+
+    Args:
+        metres: (height, width), NaN where unknown.
+        fx: focal length in pixels. [default: the width, a field of view of 53 degrees]
+
+    Returns:
+        (height, width, 3) uint8, black where depth is unknown.
 
     Raises:
         BadInput: no depth is finite and above 0.
@@ -61,8 +76,34 @@ def render_disparity(metres: np.ndarray) -> np.ndarray:
     valid = np.isfinite(metres) & (metres > 0)
     if not valid.any():
         raise BadInput("depth map: expected at least one finite depth above 0, got none")
-    disparity = np.zeros(metres.shape, np.float64)
-    disparity[valid] = 1 / metres[valid].astype(np.float64)
+    distances = np.where(valid, metres, 1).astype(np.float64)
+    disparity = 1 / distances
     low, high = np.percentile(disparity[valid], PERCENTILES)
-    levels = np.clip((disparity - low) / max(high - low, 1e-12), 0, 1) if high > low else valid * 0.5
-    return np.repeat(np.rint(255 * levels * valid).astype(np.uint8)[..., None], 3, 2)
+    near = np.clip((disparity - low) / (high - low), 0, 1) if high > low else np.full(metres.shape, 0.5)
+    levels = compute_shading(np.log(distances), valid, fx or metres.shape[1]) * (AMBIENT + (1 - AMBIENT) * near) * valid
+    return np.repeat(np.rint(255 * levels).astype(np.uint8)[..., None], 3, 2)
+
+
+def compute_shading(log_depth: np.ndarray, valid: np.ndarray, fx: float) -> np.ndarray:
+    """Compute the component along the camera axis of unit surface normals, (height, width) in [0, 1].
+
+    Log depth is smoothed over valid pixels. Perspective is neglected, hence the light comes from each pixel's own ray.
+
+    Args:
+        log_depth: (height, width), any value where not valid.
+        valid: (height, width) bool.
+        fx: focal length in pixels.
+    """
+    smooth = _smooth(log_depth * valid) / np.maximum(_smooth(valid.astype(np.float64)), 1e-9)
+    slopes = [np.gradient(smooth, axis=axis) if smooth.shape[axis] > 1 else np.zeros_like(smooth) for axis in (0, 1)]
+    return 1 / np.sqrt(1 + fx**2 * (slopes[0] ** 2 + slopes[1] ** 2))
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """Smooth both axes, zero beyond the edges."""
+    radius = len(SMOOTHING) // 2
+    for axis in (0, 1):
+        width = [(radius, radius) if axis == other else (0, 0) for other in (0, 1)]
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(values, width), len(SMOOTHING), axis=axis)
+        values = windows @ np.array(SMOOTHING)
+    return values

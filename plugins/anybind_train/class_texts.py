@@ -61,7 +61,7 @@ def _embed_raw_texts(binder: Binder, recipe: Recipe, classes: Sequence[str]) -> 
     if not isinstance(encoder, TorchEncoder):
         raise BadOption("a loss needs texts before their normalisation: expected a text encoder on torch")
     binder.space(recipe.modality).require_same(encoder.space, f"compare {recipe.modality} with text")
-    texts = [template.replace("{}", name) for name in classes for template in templates]
+    texts = [prompts.format_prompts(template, name)[0] for name in classes for template in templates]
     inputs = [encoder.preprocess(text) for text in texts]
     rows = [encoder.encode_raw(inputs[start : start + TEXT_BATCH]) for start in range(0, len(inputs), TEXT_BATCH)]
     return torch.from_numpy(np.concatenate(rows)).reshape(len(classes), len(templates), -1).mean(1)

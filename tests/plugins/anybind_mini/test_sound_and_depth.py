@@ -14,7 +14,7 @@ from anybind.errors import BadOption
 from anybind.registry import create_part
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
-from anybind_mini.depth_encoder import render_disparity
+from anybind_mini.depth_encoder import compute_shading, render_depth
 
 pytestmark = pytest.mark.torch
 
@@ -78,28 +78,51 @@ def test_depth_is_embedded_in_the_image_space(binder):
     assert vectors.space == binder.space("image")
 
 
-def test_near_pixels_are_bright_and_invalid_ones_black():
+def test_invalid_pixels_are_black():
     metres = np.tile(np.linspace(1, 5, 64, dtype=np.float32), (48, 1))
     metres[:10] = np.nan
-    image = render_disparity(metres)
+    image = render_depth(metres)
     assert image.shape == (48, 64, 3)
     assert image.dtype == np.uint8
     assert (image[:10] == 0).all()
-    row = image[20, :, 0].astype(int)
-    assert row[0] == 255
-    assert row[-1] == 0
-    assert (np.diff(row) <= 0).all()
+    assert (image[20, :60] > 0).all()
 
 
 def test_the_image_does_not_depend_on_the_unit_of_depth():
     metres = RANDOM.uniform(0.5, 8, (30, 40)).astype(np.float32)
-    assert (render_disparity(metres) == render_disparity(metres * 1000)).all()
+    difference = render_depth(metres).astype(int) - render_depth(metres * 1024)
+    assert np.abs(difference).max() <= 1  # of rounding
+
+
+def test_the_shading_of_a_plane_is_the_cosine_of_its_angle():
+    # Depth of a plane through (0, 0, 2) turned by an angle about the vertical axis: z = 2 / (1 - tan(angle) x / fx).
+    angle, fx = np.radians(40), 500.0
+    x = np.arange(-30, 31)
+    metres = np.tile(2 / (1 - np.tan(angle) * x / fx), (41, 1))
+    shading = compute_shading(np.log(metres), np.ones(metres.shape, bool), fx)
+    assert shading[20, 30] == pytest.approx(np.cos(angle), abs=1e-3)
+
+
+def test_surfaces_that_face_the_camera_are_bright_and_edges_dark():
+    metres = np.full((40, 60), 3.0, np.float32)
+    metres[:, 30:] = 2.0
+    row = render_depth(metres)[20, :, 0].astype(int)
+    assert row[50] == 255
+    assert row[10] == pytest.approx(0.3 * 255, abs=1)
+    assert row[29:31].max() < 50
+
+
+def test_holes_do_not_darken_the_surface_beside_them():
+    metres = np.full((40, 60), 3.0)
+    valid = np.ones(metres.shape, bool)
+    valid[10:20, 10:20] = False
+    np.testing.assert_allclose(compute_shading(np.log(metres), valid, 500.0)[valid], 1)
 
 
 @pytest.mark.parametrize("depth", [np.zeros((5, 5)), np.full((5, 5), np.nan), np.full((5, 5), -1.0)])
 def test_a_map_without_valid_depth_is_rejected(depth):
     with pytest.raises(BadInput, match="expected at least one finite depth above 0"):
-        render_disparity(depth.astype(np.float32))
+        render_depth(depth.astype(np.float32))
 
 
 def test_constant_depth_is_embedded(binder):

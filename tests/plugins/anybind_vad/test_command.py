@@ -91,7 +91,7 @@ def test_stride_sigma_and_score_threshold_options(run_vad, make_street):
 def test_presets_set_the_threshold_and_report_an_unsupported_clamp(run_with_warnings, run_vad, make_street):
     path = make_street().path
     readme, stderr = run_with_warnings(path, "--preset", "author-readme")
-    assert re.search(r"mini-picture.*takes no clamp: of the preset 'author-readme', only", stderr)
+    assert re.search(r"count-image.*takes no clamp: of the preset 'author-readme', only", stderr)
     assert (readme["settings"]["threshold"], readme["settings"]["clamp"]) == (10, None)
     assert sum(window["events"] for window in readme["windows"]) > 0
     coarse = run_vad(path, "--threshold", 60)
@@ -265,7 +265,7 @@ def test_unsupported_codec_is_an_error(cli, make_video, make_noise, tmp_path):
         (("--score-threshold", "nan"), "score_threshold: expected a finite number"),
         (("--batch-size", 0), "batch_size: expected a positive integer"),
         (("--preset", "authors"), "there is no preset 'authors'"),
-        (("--clamp", 10), "the binding 'mini': the representation 'mini-picture' takes no clamp"),
+        (("--clamp", 10), "the binding 'mini': the representation 'count-image' takes no clamp"),
         (("--head", "nonsense"), "nonsense"),
         (("--head", "one-class"), "the head 'one-class' is not fitted"),
         (("--head-file", "weights.pt"), "--head-file: expected a saved head (.safetensors)"),

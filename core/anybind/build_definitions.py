@@ -1,0 +1,66 @@
+"""Build `definitions.tsv.xz` from the noun files of WordNet 3.0.
+
+    python -m anybind.build_definitions FOLDER [FILE]
+
+FOLDER has `data.noun` and `index.noun`, in Debian `/usr/share/wordnet` of the package `wordnet-base`. Each line of the
+result is a definition, a tab, and its nouns separated by `|`, each after the rank of the definition among the noun's.
+"""
+
+from __future__ import annotations
+
+import lzma
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from anybind.commandline import print_text
+from anybind.definitions import FILE
+
+FIELDS = {"05": 0, "06": 0, "08": 1, "17": 1, "19": 1, "20": 1, "13": 2, "18": 3, "27": 3}
+"""Order of the senses of a noun by their lexicographer file: animals (05) and artifacts (06); body parts, natural
+objects, phenomena and plants; food (13); people (18) and substances. Nouns of other files are not visible things."""
+MAX_SENSES = 3
+
+
+def build_table(folder: Path) -> str:
+    """Build the text of the file: WordNet's licence in lines of `#`, then the definitions.
+
+    Args:
+        folder: with `data.noun` and `index.noun`, whose formats are in WordNet's manual page wndb(5WN).
+    """
+    lines = (folder / "data.noun").read_text().splitlines()
+    notice = ["# " + line[4:].rstrip() for line in lines if line.startswith("  ")]
+    senses: dict[str, tuple[int, str]] = {}
+    for line in lines:
+        if not line.startswith("  "):
+            offset, field = line.split(maxsplit=2)[:2]
+            if field in FIELDS:
+                senses[offset] = (FIELDS[field], line.split(" | ", 1)[1].split('; "')[0].strip().rstrip(";"))
+    nouns: dict[str, list[str]] = {offset: [] for offset in senses}
+    for noun, offsets in _read_index(folder / "index.noun"):
+        visible = sorted((offset for offset in offsets if offset in senses), key=lambda offset: senses[offset][0])
+        for rank, offset in enumerate(visible[:MAX_SENSES]):
+            nouns[offset].append(f"{rank}{noun}")
+    rows = [f"{senses[offset][1]}\t{'|'.join(names)}" for offset, names in nouns.items() if names]
+    return "\n".join([*notice, *rows]) + "\n"
+
+
+def _read_index(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Read each noun and the offsets of its senses, the most frequent first."""
+    for line in path.read_text().splitlines():
+        if not line.startswith("  "):
+            fields = line.split()
+            n_senses = int(fields[2])
+            yield fields[0].replace("_", " "), fields[-n_senses:]
+
+
+def main() -> None:
+    """Write the file."""
+    path = Path(sys.argv[2]) if len(sys.argv) > 2 else FILE
+    text = build_table(Path(sys.argv[1]))
+    path.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    print_text(f"wrote {path}, {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
