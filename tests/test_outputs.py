@@ -29,6 +29,8 @@ WRITERS = {
     "index": "index classes -o DISK/out.safetensors",
     "lance": "index classes -o DISK/out.lance",
     "search": "search red --in classes -o DISK/out.html",
+    "classify": "classify events.npz --labels red,blue --page DISK/out.html",
+    "evaluate": "evaluate zero-shot --data classes --modality event --window 1s --page DISK/out.html",
     "fit-head": "fit-head classes -o DISK/out.safetensors",
     "fit-adapter": "fit-adapter --source mini:image --target mini --data classes -o DISK/out.safetensors",
     "explain-png": "explain events.npz --text red -o DISK/out.png",

@@ -19,6 +19,7 @@ from anybind.escaping import escape_json, escape_text
 
 if TYPE_CHECKING:
     from anybind.store import EmbeddingStore
+    from anybind.windowing import WindowOptions
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding: a name of `anybind bindings`, or a TOML file.")]
 Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps.")]
@@ -43,6 +44,26 @@ DatasetOptions = Annotated[
     list[str] | None, typer.Option("--dataset-option", help="NAME=VALUE for the dataset; repeatable.")
 ]
 
+Start = Annotated[
+    str,
+    typer.Option(
+        help="Use only what is from this time on: 1.5s, 200ms, or a number in microseconds (of sound: in seconds)"
+        " after the first event. [default: the beginning]"
+    ),
+]
+End = Annotated[str, typer.Option(help="Use only what is before this time; see --start. [default: the end]")]
+Window = Annotated[
+    str,
+    typer.Option(
+        help="Divide recordings into windows: 100ms, 5000ev (events), auto (length by content) or whole (one window)."
+        " [default: auto for events of more than 0.6 s and sounds of more than 10 s, whole for others]"
+    ),
+]
+Stride = Annotated[str, typer.Option(help="From the start of a window to the next: 50ms, 2500ev. [default: --window]")]
+Region = Annotated[
+    str, typer.Option("--roi", help="Use only events of this region: x,y,width,height in pixels. [default: all]")
+]
+
 
 def open_store(flag: bool) -> EmbeddingStore | None:
     """Open the user's embedding store, in `$ANYBIND_STORE` if set; return None without `--store`."""
@@ -51,6 +72,20 @@ def open_store(flag: bool) -> EmbeddingStore | None:
     from anybind.store import EmbeddingStore  # heavy, and not needed to list commands
 
     return EmbeddingStore()
+
+
+def parse_windows(start: str, end: str, window: str = "", stride: str = "", roi: str = "") -> WindowOptions:
+    """Make window options of the values of `--start`, `--end`, `--window`, `--stride` and `--roi`.
+
+    Raises:
+        BadOption: a value that is not of the form in the help texts; units are checked when a recording is divided.
+    """
+    from anybind.windowing import SECONDS, WindowOptions, parse_roi
+
+    options = WindowOptions(start or None, end or None, window, stride, parse_roi(roi))
+    options.resolve_range(SECONDS)
+    options.resolve_lengths(SECONDS)
+    return options
 
 
 class CommandGroup(TyperGroup):

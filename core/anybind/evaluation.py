@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 
 from anybind.binder import Binder, load
 from anybind.dataset import Dataset, load_dataset
-from anybind.embeddings import Embeddings
+from anybind.embeddings import Embeddings, concatenate
 from anybind.errors import BadOption, OnBad
 from anybind.files import portable_name
 from anybind.item import Item
-from anybind.modality import list_sources
+from anybind.modality import has_windows, list_sources
 from anybind.part import takes_option
 from anybind.reader import SampleFile, group_by_modality, list_sample_files
 from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
 from anybind.task import Task
+from anybind.windows import WindowOptions, embed_windows
 
 if TYPE_CHECKING:
     from anybind.store import EmbeddingStore
@@ -34,6 +35,7 @@ def embed(
     store: EmbeddingStore | None = None,
     on_bad: OnBad | None = None,
     reader_options: Mapping[str, object] | None = None,
+    options: WindowOptions | None = None,
 ) -> dict[str, Embeddings]:
     """Embed files into one space, each as the modality that it holds.
 
@@ -46,9 +48,12 @@ def embed(
         on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
             the first one raises.
         reader_options: options for the readers that take them, such as `max_pixels`.
+        options: part of each recording, and its windows; files of modalities without windows ignore it. [default:
+            windows for event recordings of more than 0.6 s and sounds of more than 10 s]
 
     Returns:
-        embeddings by modality, rows in the order of the files.
+        embeddings by modality, rows in the order of the files, and of the windows of each: their ids end in the time
+        range, such as `rec.raw#0.1-0.2s`.
 
     Raises:
         BadInput: a file is missing, unreadable, or of no modality of the binding.
@@ -65,10 +70,15 @@ def embed(
     if items and (unused := set(reader_options or ()) - used):
         readers = {file.reader.name for group in by_modality.values() for file in group}
         raise BadOption(f"no reader of these files ({', '.join(sorted(readers))}) has an option {min(unused)!r}")
-    groups = {
-        modality: binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
-        for modality, group in items.items()
-    }
+    groups: dict[str, Embeddings] = {}
+    for modality, group in items.items():
+        if has_windows(modality):
+            chosen = options or WindowOptions()
+            recordings = embed_windows(binder, modality, group, chosen, batch_size=batch_size, on_bad=on_bad)
+            parts = [recording.embeddings for recording in recordings if len(recording.embeddings)]
+            groups |= {modality: concatenate(parts)} if parts else {}
+        else:
+            groups[modality] = binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
     return {modality: group for modality, group in groups.items() if len(group)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from anybind.errors import AnybindError, BadInput, BadOption
 from anybind.registry import check_options, find_part, list_parts
 from anybind.spec import ModalitySpec
+from anybind.windowing import SampleWindow, WindowOptions
 
 S = TypeVar("S")
 
@@ -21,9 +22,11 @@ class Modality(ABC, Generic[S]):
 
     Attributes:
         name: registered name, for instance `event`.
+        intensity: label of `SampleWindow.intensity` on charts, with its unit; empty for samples without windows.
     """
 
     name: ClassVar[str]
+    intensity: ClassVar[str] = ""
 
     @abstractmethod
     def accepts(self, item: object) -> bool:
@@ -44,6 +47,10 @@ class Modality(ABC, Generic[S]):
     @abstractmethod
     def show(self, sample: S) -> np.ndarray | str:
         """Render a sample for display: an RGB image, (height, width, 3) uint8, or a text."""
+
+    def show_window(self, sample: S) -> np.ndarray | str:
+        """Render all of a window of a recording, as `show` does by default: (height, width, 3) uint8, or a text."""
+        return self.show(sample)
 
     def make(self, /, *args: Any, **fields: Any) -> S:
         """Create a sample from its fields, so that other plugins need not import the sample's class.
@@ -69,6 +76,16 @@ class Modality(ABC, Generic[S]):
         """
         raise BadOption(f"samples of {self.name} have no augmentation")
 
+    def split(self, sample: S, options: WindowOptions) -> Iterator[SampleWindow[S]]:
+        """Divide a recording into windows over time; by default, samples have none, and are one window.
+
+        Raises:
+            BadOption: invalid options, or any for samples that have no windows.
+        """
+        if not (options.is_default or options.is_whole):
+            raise BadOption(f"samples of {self.name} have no time ranges, windows or regions")
+        yield SampleWindow(sample, 0, 0, is_whole=True)
+
     def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> S:
         """Derive a sample of this modality from one of `source`, a modality in the spec's `derived_from`.
 
@@ -83,6 +100,11 @@ class Modality(ABC, Generic[S]):
 def find_modality(name: str) -> Modality[object]:
     """Return the one instance of an installed modality; raise `UnknownName` with the nearest names."""
     return find_part(ModalitySpec, name).instance
+
+
+def has_windows(name: str) -> bool:
+    """Return whether samples of a modality are divided into windows over time."""
+    return type(find_modality(name)).split is not Modality.split
 
 
 def list_sources(name: str) -> tuple[str, ...]:

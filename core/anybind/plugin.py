@@ -36,7 +36,7 @@ from anybind.spec import (
 )
 
 if TYPE_CHECKING:
-    from anybind import charts, files, hub, pages, prompts, ranks, samples, tables, tensors
+    from anybind import charts, files, hub, intervals, pages, prompts, ranks, samples, tables, tensors, windows
     from anybind import modality as modalities
     from anybind import reader as readers
     from anybind.adapter import Adapter
@@ -87,6 +87,7 @@ __all__ = [
     "find_part",
     "hookimpl",
     "hub",
+    "intervals",
     "kernel",
     "list_parts",
     "modalities",
@@ -99,6 +100,7 @@ __all__ = [
     "samples",
     "tables",
     "tensors",
+    "windows",
 ]
 
 __getattr__ = lazy_names(
@@ -122,6 +124,7 @@ __getattr__ = lazy_names(
         "charts": "charts",
         "files": "files",
         "hub": "hub",
+        "intervals": "intervals",
         "modalities": "modality",
         "pages": "pages",
         "prompts": "prompts",
@@ -130,5 +133,6 @@ __getattr__ = lazy_names(
         "samples": "samples",
         "tables": "tables",
         "tensors": "tensors",
+        "windows": "windows",
     },
 )

@@ -14,8 +14,19 @@ from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
 if TYPE_CHECKING:
     from anybind_classification.classification import Classification, LabelScore, classify
     from anybind_classification.fitting import fit_head
+    from anybind_classification.recordings import RecordingClassification, classify_windows
 
-__all__ = ["Classification", "LabelScore", "classify", "fit_head"]
+PUBLIC = {
+    "Classification": "classification",
+    "LabelScore": "classification",
+    "RecordingClassification": "recordings",
+    "classify": "classification",
+    "classify_windows": "recordings",
+    "fit_head": "fitting",
+}
+"""Public names, with the module of each."""
+
+__all__ = ["Classification", "LabelScore", "RecordingClassification", "classify", "classify_windows", "fit_head"]
 
 anybind_contract = 1
 
@@ -60,7 +71,6 @@ def register(registry: Registrar) -> None:
 
 def __getattr__(name: str) -> object:
     """Import public names on first use: listing the plugin stays light."""
-    if name in __all__:
-        module = "fitting" if name == "fit_head" else "classification"
-        return getattr(importlib.import_module(f"anybind_classification.{module}"), name)
+    if name in PUBLIC:
+        return getattr(importlib.import_module(f"anybind_classification.{PUBLIC[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

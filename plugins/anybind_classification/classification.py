@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anybind import Binder, Embeddings, EmbeddingStore, load
-from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors, files, readers
+from anybind import Binder, Embeddings, EmbeddingStore
+from anybind.plugin import BadOption, Head, HeadInput, errors, windows
 from anybind.plugin import prompts as prompting
 
 
@@ -35,17 +35,19 @@ class Classification:
     Attributes:
         id: path of the file.
         modality: modality of its embedding.
-        scores: one for each label, best first; ties in the order of the labels.
+        scores: one for each label, best first; ties in the order of the labels. Empty if nothing happens.
+        inactivity: why there is no label, such as `nothing moved`; empty otherwise.
     """
 
     id: str
     modality: str
     scores: tuple[LabelScore, ...]
+    inactivity: str = ""
 
     @property
     def label(self) -> str:
-        """The label with the highest score."""
-        return self.scores[0].label
+        """The label with the highest score; empty if there is none."""
+        return self.scores[0].label if self.scores else ""
 
 
 def classify(
@@ -60,8 +62,12 @@ def classify(
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
+    options: windows.WindowOptions | None = None,
 ) -> list[Classification]:
     """Classify files by text labels (zero-shot), or by a fitted head.
+
+    Long recordings are divided into windows, whose mean embedding is classified: `classify_windows` returns the answers
+    of all windows.
 
     Args:
         paths: files or folders, one or several; folders are searched for files of the binding's modalities.
@@ -76,6 +82,7 @@ def classify(
         device: torch device; unused if `binding` is a binder.
         store: embedding store; unused if `binding` is a binder. [default: none]
         on_bad: called with the id and the error of each invalid file, which is then skipped. [default: raise the error]
+        options: part of each recording, and its windows.
 
     Returns:
         one classification per file, in the order of the files.
@@ -86,28 +93,29 @@ def classify(
         UnknownName: no such binding, or the binding has no encoder for the modality.
         BadInput: a file is missing, unreadable or of a modality without an encoder, or no file is left.
     """
-    if bool(labels) == (head is not None):
-        raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
-    binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
-    rank = _build_text_ranker(binder, labels, templates) if head is None else _build_head_ranker(binder, head)
-    inputs = [paths] if isinstance(paths, str | os.PathLike) else paths
-    sample_paths = readers.list_sample_files(inputs, [name for name in binder.modalities if name != "text"])
-    groups = (
-        {modality: sample_paths} if modality else readers.group_by_modality(sample_paths, binder.modalities, on_bad)
-    )
-    derive_seed = seed if modality else None
-    classifications = [
-        classification
-        for name, group in groups.items()
-        for classification in rank(binder.embed(name, group, derive_seed=derive_seed, on_bad=on_bad))
-    ]
-    if not classifications:
-        raise BadInput("no file could be classified")
-    positions = {files.portable_name(path): position for position, path in enumerate(sample_paths)}
-    return sorted(classifications, key=lambda classification: positions[classification.id])
+    from anybind_classification.recordings import classify_windows
+
+    recordings = classify_windows(
+        paths, labels, head=head, binding=binding, modality=modality, templates=templates, seed=seed, device=device,
+        store=store, on_bad=on_bad, options=options,
+    )  # fmt: skip
+    return [recording.summary for recording in recordings]
 
 
 Ranker = Callable[[Embeddings], list[Classification]]
+
+
+def build_ranker(
+    binder: Binder, labels: Sequence[str], templates: Sequence[str] | None, head: str | os.PathLike[str] | Head | None
+) -> Ranker:
+    """Return the function that ranks labels, or the classes of a head, for each of some embeddings.
+
+    Raises:
+        BadOption: neither or both of labels and head, or invalid ones.
+    """
+    if bool(labels) == (head is not None):
+        raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
+    return _build_text_ranker(binder, labels, templates) if head is None else _build_head_ranker(binder, head)
 
 
 def _build_text_ranker(binder: Binder, labels: Sequence[str], templates: Sequence[str] | None) -> Ranker:

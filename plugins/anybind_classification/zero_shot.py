@@ -9,6 +9,10 @@ import numpy as np
 
 from anybind import Binder, Result
 from anybind.plugin import BadInput, BadOption, Dataset, Task, errors, prompts
+from anybind.plugin import windows as windowing
+from anybind_classification.recordings import MEAN, check_smoothing
+
+WindowOptions = windowing.WindowOptions
 
 
 class ZeroShot(Task):
@@ -22,8 +26,12 @@ class ZeroShot(Task):
         *,
         templates: str | Iterable[str] | None = None,
         candidate_labels: str | Iterable[str] | None = None,
+        windows: WindowOptions | None = None,
+        smooth: int = 1,
+        smoothing: str = MEAN,
+        page: str | None = None,
     ) -> None:
-        """Set prompts and candidate labels.
+        """Set prompts, candidate labels and windows.
 
         Args:
             templates: prompt templates with `{}` for the class name and, optionally, `{definition}` for WordNet's
@@ -31,10 +39,18 @@ class ZeroShot(Task):
             candidate_labels: class names to choose among, a superset of the dataset's classes; "all": the classes of
                 the complete dataset where this one is a class subset (for a class named "all", pass a list).
                 [default: the dataset's classes]
+            windows: evaluate the windows of recordings, with intervals by recording: see `evaluate_windows`.
+                [default: each recording as a whole]
+            smooth, smoothing: smoothing of the answers of windows over time: see `classify_windows`.
+            page: path of an HTML page to write, with the confusion matrix and images of windows; with `windows`.
 
         Raises:
-            BadOption: a template without `{}`.
+            BadOption: a template without `{}`, an invalid smoothing, or a page without windows.
         """
+        check_smoothing(smooth, smoothing)
+        if windows is None and (page or smooth != 1):
+            raise BadOption("a page and a smoothing are of windows: give --window, such as --window 100ms")
+        self.windows, self.smooth, self.smoothing, self.page = windows, smooth, smoothing, page
         given = [templates] if isinstance(templates, str) else templates
         self.templates = None if given is None else prompts.check_templates(given)
         self.use_all_classes = candidate_labels == "all"
@@ -52,6 +68,8 @@ class ZeroShot(Task):
         """
         candidates = self._list_candidates(dataset)
         templates = prompts.choose_templates(binder, "text", self.templates)
+        if self.windows is not None:
+            return self._run_windows(binder, dataset, candidates, templates, modality, seed, on_bad)
         text_embeddings = prompts.embed_class_names(binder, "text", candidates, templates)
         label_of = {item.id: item.label for item in dataset.items}
         if len(label_of) < len(dataset.items):
@@ -88,6 +106,23 @@ class ZeroShot(Task):
                 "confusion": compute_confusion(ranked, truth, candidates, dataset.classes),
             },
         )
+
+    def _run_windows(
+        self,
+        binder: Binder,
+        dataset: Dataset,
+        candidates: Sequence[str],
+        templates: Sequence[str],
+        modality: str,
+        seed: int,
+        on_bad: errors.OnBad | None,
+    ) -> Result:
+        from anybind_classification.window_evaluation import evaluate_windows
+
+        return evaluate_windows(
+            binder, dataset, candidates, self.windows or WindowOptions(), modality=modality, seed=seed, on_bad=on_bad,
+            templates=templates, smooth=self.smooth, smoothing=self.smoothing, page=self.page, task=self.name,
+        )  # fmt: skip
 
     def _list_candidates(self, dataset: Dataset) -> list[str]:
         dataset_classes = dataset.all_classes if self.use_all_classes else dataset.classes

@@ -23,6 +23,7 @@ from anybind.plugin import (
 )
 
 if TYPE_CHECKING:
+    from anybind_events.activity import Activity, measure_activity
     from anybind_events.batch import Batch
     from anybind_events.conversion import Conversion, convert, convert_folder
     from anybind_events.file_simulation import Simulation, simulate
@@ -31,8 +32,10 @@ if TYPE_CHECKING:
     from anybind_events.realism import Realism, RecordingStatistics, measure_realism
     from anybind_events.rendering import Rendering, render, render_folder
     from anybind_events.stream import EventStream
+    from anybind_events.window_choice import choose_window
 
 PUBLIC = {
+    "Activity": "activity",
     "Batch": "batch",
     "Conversion": "conversion",
     "EventStream": "stream",
@@ -42,10 +45,12 @@ PUBLIC = {
     "RecordingStatistics": "realism",
     "Rendering": "rendering",
     "Simulation": "file_simulation",
+    "choose_window": "window_choice",
     "convert": "conversion",
     "convert_folder": "conversion",
     "from_structured": "interchange",
     "inspect": "inspection",
+    "measure_activity": "activity",
     "measure_realism": "realism",
     "render": "rendering",
     "render_folder": "rendering",
@@ -56,6 +61,7 @@ PUBLIC = {
 """Public names, with the module of each."""
 
 __all__ = [
+    "Activity",
     "Batch",
     "Conversion",
     "EventStream",
@@ -65,10 +71,12 @@ __all__ = [
     "RecordingStatistics",
     "Rendering",
     "Simulation",
+    "choose_window",
     "convert",
     "convert_folder",
     "from_structured",
     "inspect",
+    "measure_activity",
     "measure_realism",
     "render",
     "render_folder",

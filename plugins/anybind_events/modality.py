@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Modality, samples
+from anybind.plugin import BadInput, BadOption, Modality, samples, windows
 from anybind_events.augmentation import EventAugmentation
 from anybind_events.interchange import from_structured, is_structured
 from anybind_events.stream import EventStream, concatenate_streams
 from anybind_events.time_range import select_times
+from anybind_events.windows import LONG_US, crop_region, divide_stream
 
 
 class Event(Modality[EventStream]):
@@ -21,6 +22,7 @@ class Event(Modality[EventStream]):
     """
 
     name = "event"
+    intensity = "event rate, events per second"
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, EventStream) or is_structured(item)
@@ -55,6 +57,28 @@ class Event(Modality[EventStream]):
         sample = self.as_sample(sample)
         start = int(sample.t[0]) + sample.duration_us // 3
         return draw_recording(select_times(sample, start, start + max(1, sample.duration_us // 3)))
+
+    def show_window(self, sample: EventStream) -> np.ndarray:
+        return draw_recording(sample)
+
+    def split(self, sample: EventStream, options: windows.WindowOptions) -> Iterator[windows.SampleWindow[EventStream]]:
+        """Divide a recording into windows, views of it; see `anybind_events.windows.divide_stream`.
+
+        By default, recordings of more than 0.6 s have windows of a length chosen by content, and shorter ones are one
+        window. Windows of noise alone have the inactivity `nothing moved`, those without events `no events`.
+        """
+        from anybind_events.activity import measure_activity  # loads numba
+
+        start, end = options.resolve_range(windows.MICROSECONDS)
+        duration = min(sample.duration_us + 1, sample.duration_us + 1 if end is None else end) - (start or 0)
+        default = windows.AUTO if options.stride or duration > LONG_US else windows.WHOLE
+        is_whole = options.roi is None and start is None and end is None
+        for start_us, end_us, events in divide_stream(sample, options, default=default):
+            view = crop_region(events, options.roi)
+            whole = is_whole and len(view) == len(sample)
+            inactivity = ("" if measure_activity(view).moved else "nothing moved") if len(view) else "no events"
+            rate = len(view) / max(1, end_us - start_us) * 1e6
+            yield windows.SampleWindow(sample if whole else view, start_us, end_us, whole, inactivity, rate)
 
     def augment(
         self,

@@ -25,11 +25,13 @@ from anybind.plugin import (
     find_part,
     modalities,
     progress_bar,
+    windows,
 )
 from anybind_events.batch import Batch, Sources, plan_outputs, process_files, require_single_file
 from anybind_events.representations.images import ColorScale, colorize_frame
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange, select_times
+from anybind_events.windows import crop_region
 from anybind_events.writing import track_progress
 
 IMAGE_SUFFIXES = (".png",)
@@ -75,7 +77,9 @@ def render(
     start: int | None = None,
     end: int | None = None,
     absolute: bool = False,
-    window: int | None = None,
+    window: windows.Duration | None = None,
+    stride: windows.Duration | None = None,
+    roi: windows.Roi | None = None,
     count: int | None = None,
     fps: float = 25.0,
     reader: str = "",
@@ -91,7 +95,10 @@ def render(
         start: only events from this time on, in microseconds after the first event.
         end: only events before this time, in microseconds after the first event.
         absolute: `start` and `end` are times on the recording's own clock.
-        window: microseconds per frame of an animation; default: real time, 1 / `fps`.
+        window: length per frame of an animation: microseconds, a duration such as `40ms`, a number of events such as
+            `5000ev`, or `auto`: by content; default: real time, 1 / `fps`.
+        stride: from the start of a frame to that of the next, in the same unit. [default: the length]
+        roi: only events of this region: column and row of its upper left corner, width, height, in pixels.
         count: number of events per frame of an animation, instead of `window`.
         fps: frames per second of an animation, above 0 and at most 1000.
         reader: name of the reader of a file; default: by content, then by file name.
@@ -111,25 +118,26 @@ def render(
         raise BadOption(
             f"{output}: not a supported format; supported: {', '.join((*IMAGE_SUFFIXES, *ANIMATION_SUFFIXES))}"
         )
-    if suffix in IMAGE_SUFFIXES and (window is not None or count is not None):
+    if suffix in IMAGE_SUFFIXES and not (window is None and stride is None and count is None):
         raise BadOption(
             f"--window and --count apply to {' and '.join(ANIMATION_SUFFIXES)}; use --start and --end for a .png"
         )
     files.check_output(output)
     transform = _create_representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
-    stream = _select_time_range(
-        _load_recording(recording, reader, reader_options or {}), name, TimeRange(start, end, absolute)
-    )
-    frames = rate = None
+    stream = _load_recording(recording, reader, reader_options or {})
+    stream = _select_part(stream, name, TimeRange(start, end, absolute), roi)
+    frames = rate = window_us = None
     if suffix in IMAGE_SUFFIXES:
         size = _write_image(output, stream, transform)
     else:
-        size, frames, window, count = _write_animation(output, stream, transform, window, count, fps)
+        length, step = _resolve_lengths(stream, window, stride, count, fps)
+        size, frames = _write_animation(output, stream, transform, length, step, fps)
+        window_us, count = (None, length.size) if length.in_events else (length.size, None)
         rate = fps
     settings, sensor = dict(transform.settings), (stream.width, stream.height)
     numbers = len(stream), stream.duration_us
-    return Rendering(name, str(output), settings, sensor, *numbers, size, frames, rate, window, count)
+    return Rendering(name, str(output), settings, sensor, *numbers, size, frames, rate, window_us, count)
 
 
 def render_folder(
@@ -191,12 +199,14 @@ def _load_recording(
     return sample
 
 
-def _select_time_range(stream: EventStream, name: str, time_range: TimeRange) -> EventStream:
-    """Return the events in a time range; raise `BadInput` if there are none."""
+def _select_part(stream: EventStream, name: str, time_range: TimeRange, roi: windows.Roi | None) -> EventStream:
+    """Return the events in a time range and a region of interest; raise `BadInput` if there are none."""
     selection = select_times(stream, *time_range.resolve(int(stream.t[0])))
     if not len(selection):
         raise BadInput(f"{name}: no events {time_range.describe()}; {time_range.describe_recording(stream)}")
-    return selection
+    if not len(part := crop_region(selection, roi)):
+        raise BadInput(f"{name}: no events in the region {','.join(map(str, roi or ()))}")
+    return part
 
 
 def _write_image(output: Path, stream: EventStream, representation: Representation) -> tuple[int, int]:
@@ -207,25 +217,52 @@ def _write_image(output: Path, stream: EventStream, representation: Representati
     return image.shape[1], image.shape[0]
 
 
-def _write_animation(
-    output: Path, stream: EventStream, representation: Representation, window: int | None, count: int | None, fps: float
-) -> tuple[tuple[int, int], int, int | None, int | None]:
-    """Write one frame per window, all with one colour scale; return size, number of frames, window and count."""
+def _resolve_lengths(
+    stream: EventStream,
+    window: windows.Duration | None,
+    stride: windows.Duration | None,
+    count: int | None,
+    fps: float,
+) -> tuple[windows.WindowLength, windows.WindowLength]:
+    """Return the length of a frame of an animation, and the stride."""
     if not 0 < fps <= 1000:
         raise BadOption(f"--fps must be above 0 and at most 1000, got {fps}")
     if window is not None and count is not None:
         raise BadOption("give --window (microseconds) or --count (events), not both")
-    if window is None and count is None:
+    if count is not None:
+        window = f"{count}ev"
+    if window is None:
         window = max(1, round(1e6 / fps))
-    step = window or count or 0
-    if step < 1:
-        raise BadOption(f"expected a frame of at least 1 microsecond or event, got {step}")
-    n_frames = -(-(len(stream) if window is None else stream.duration_us + 1) // step)
+    if window == windows.WHOLE:
+        raise BadOption("--window: expected a length or auto for an animation, got whole; use .png for an image")
+    options = windows.WindowOptions(window=window, stride="" if stride is None else stride)
+    length, step = options.resolve_lengths(windows.MICROSECONDS)
+    if length is None:
+        from anybind_events.window_choice import choose_window
+
+        length = windows.WindowLength(choose_window(stream))
+    return length, step or length
+
+
+def _write_animation(
+    output: Path,
+    stream: EventStream,
+    representation: Representation,
+    length: windows.WindowLength,
+    stride: windows.WindowLength,
+    fps: float,
+) -> tuple[tuple[int, int], int]:
+    """Write one frame per window, all with one colour scale; return the size and the number of frames."""
+    total = len(stream) if length.in_events else stream.duration_us + 1
+    spans = list(windows.iterate_ranges(total, length.size, stride.size))
+    n_frames, origin = len(spans), int(stream.t[0])
 
     def make_frame(number: int) -> np.ndarray:
-        first = number * step if window is None else int(stream.t[0]) + number * step
+        first, last = spans[number]
         return representation(
-            stream.slice_events(first, first + step) if window is None else select_times(stream, first, first + step)
+            stream.slice_events(first, last)
+            if length.in_events
+            else select_times(stream, origin + first, origin + last)
         )
 
     scale = ColorScale.from_frames(
@@ -235,7 +272,7 @@ def _write_animation(
     with progress_bar(n_frames, "rendering") as advance, files.atomic_path(output) as temporary:
         images = (colorize_frame(make_frame(number), scale, representation.views) for number in range(n_frames))
         size = write(temporary, track_progress(images, advance), fps)
-    return size, n_frames, window, count
+    return size, n_frames
 
 
 def _write_gif(path: Path, images: Iterator[np.ndarray], fps: float) -> tuple[int, int]:

@@ -8,15 +8,15 @@ from typing import Self
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, pages
+from anybind.plugin import BadInput, BadOption
+from anybind.plugin import windows as windowing
 from anybind_events.polarity import PolarityDecoder
 from anybind_events.time_range import TimeRange, select_times
 from anybind_events.time_unit import TimeUnit
+from anybind_events.windows import divide_stream
 
 MAX_SENSOR = 65_535
 """Largest sensor side whose coordinates fit into uint16."""
-PREVIEW_SIDE = 320
-"""Longest side of a stream's image in a notebook, in pixels."""
 DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.int64), "p": np.dtype(np.bool_)}
 
 
@@ -107,25 +107,9 @@ class EventStream:
 
     def _repr_html_(self) -> str:
         """Return an image of the event counts (ON red, OFF blue) with the stream's statistics, for notebooks."""
-        from anybind_events.representations.images import ColorScale, draw_red_blue
+        from anybind_events.preview import draw_preview
 
-        side = max(self.width, self.height)
-        small = (
-            self
-            if side <= PREVIEW_SIDE
-            else self.rescale(*(-(-n * PREVIEW_SIDE // side) for n in (self.width, self.height)))
-        )
-        pixels = small.y.astype(np.int64) * small.width + small.x
-        off_counts, on_counts = counts = np.stack(
-            [
-                np.bincount(pixels[small.p == polarity], minlength=small.width * small.height)
-                for polarity in (False, True)
-            ]
-        ).reshape(2, small.height, small.width)
-        image = pages.image_uri(
-            draw_red_blue(off_counts, on_counts, ColorScale.from_frames([counts]).full_scale), PREVIEW_SIDE
-        )
-        return f'<figure><img src="{image}" alt="event counts"><figcaption>{self!r}</figcaption></figure>'
+        return draw_preview(self)
 
     def __getitem__(self, events: int | slice | Sequence[int] | np.ndarray) -> Self:
         """Select events on the same sensor: by index, slice, increasing indices, or boolean mask, (n,).
@@ -180,17 +164,34 @@ class EventStream:
         """
         if (count is None) == (duration is None):
             raise BadOption("give count= (events) or duration= (microseconds), not both")
-        if (count or duration or 0) < 1:
-            raise BadOption(f"expected chunks of at least 1, got {count if duration is None else duration}")
-        return self._iterate_chunks(count, duration)
+        if (size := count or duration or 0) < 1:
+            raise BadOption(f"expected chunks of at least 1, got {size}")
+        return self.windows(f"{size}ev" if duration is None else size)
 
-    def _iterate_chunks(self, count: int | None, duration: int | None) -> Iterator[Self]:
-        if count is not None:
-            for first in range(0, len(self), count):
-                yield self.slice_events(first, first + count)
-        elif duration is not None and len(self):
-            for start in range(int(self.t[0]), int(self.t[-1]) + 1, duration):
-                yield select_times(self, start, start + duration)
+    def windows(
+        self,
+        length: windowing.Duration = windowing.AUTO,
+        stride: windowing.Duration = "",
+        *,
+        start: windowing.Duration | None = None,
+        end: windowing.Duration | None = None,
+    ) -> Iterator[Self]:
+        """Divide the stream into windows, views, in order; several cover an event if the stride is below the length.
+
+        Windows begin at `start`, then every stride, until one reaches the end of the stream: that one may be shorter.
+        Windows of a duration may be empty.
+
+        Args:
+            length: a duration (`"100ms"`, or microseconds), a number of events (`"5000ev"`), or `"auto"`: see
+                `anybind_events.choose_window`.
+            stride: from the start of a window to that of the next, in the same unit. [default: the length]
+            start, end: the part to divide, start <= t < end, after the first event. [default: the whole stream]
+
+        Raises:
+            BadOption: invalid lengths or times.
+        """
+        options = windowing.WindowOptions(start, end, length, stride)
+        return (window.events for window in divide_stream(self, options))
 
     def flip_horizontally(self) -> Self:
         """Mirror left and right."""

@@ -12,9 +12,15 @@ from anybind.commandline import (
     AsJson,
     BindingName,
     Device,
+    End,
+    Region,
     Seed,
+    Start,
     StoreFlag,
+    Stride,
+    Window,
     open_store,
+    parse_windows,
     print_json,
     print_table,
     print_text,
@@ -45,8 +51,16 @@ def explain(
     device: Device = "cpu",
     store: StoreFlag = True,
     as_json: AsJson = False,
+    start: Start = "",
+    end: End = "",
+    window: Window = "",
+    stride: Stride = "",
+    roi: Region = "",
 ) -> None:
-    """Explain the similarity of a recording or image and a text: relevance map and word weights."""
+    """Explain the similarity of a recording or image and a text: relevance map and word weights.
+
+    Of a recording with several windows, the one that is most similar to the text is explained.
+    """
     from anybind_explain.explanation import PAGES, check_suffix, relevance  # imports torch
 
     if image is not None:
@@ -55,9 +69,11 @@ def explain(
         check_suffix(output)
         files.check_output(output)
     binder = load(binding, device=device, store=open_store(store))
+    options = parse_windows(start, end, window, stride, roi)
     explanation = relevance(
-        path, text, binding=binder, modality=modality, image=image, scale=scale, first_block=first_block, seed=seed
-    )
+        path, text, binding=binder, modality=modality, image=image, scale=scale, first_block=first_block, seed=seed,
+        options=options,
+    )  # fmt: skip
     if output is not None:
         explanation.save(output)
     if as_json:

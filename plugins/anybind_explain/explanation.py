@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from anybind import AnybindWarning, Binder, derive, load, read
-from anybind.plugin import BadInput, BadOption, files, modalities, readers, samples
+from anybind.plugin import BadInput, BadOption, files, modalities, readers, samples, windows
 from anybind_explain.attention import ALL
 from anybind_explain.page import write_page
 from anybind_explain.pairs import MODALITIES, Relevance, check_options, explain_pair
@@ -116,6 +117,7 @@ def relevance(
     first_block: str = ALL,
     seed: int = 0,
     device: str = "cpu",
+    options: windows.WindowOptions | None = None,
 ) -> Explanation:
     """Explain the cosine similarity of a recording or an image and a text by a relevance map and word weights.
 
@@ -134,6 +136,8 @@ def relevance(
             alone, as in the method's CLIP example).
         seed: seed of the simulated recording.
         device: torch device; unused if `binding` is a binder.
+        options: part of a recording, and its windows, of which the one that is most similar to the text is explained.
+            [default: windows for event recordings of more than 0.6 s]
 
     Returns:
         the map, (rows, columns) float64, 0 or more, weights of the words, and the cosine similarity.
@@ -149,6 +153,9 @@ def relevance(
     check_options(scale, first_block)
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
     name, embedded_modality, sample, shown_image = _read_source(source, binder, modality, image, seed)
+    selected = _select_window(binder, embedded_modality, sample, text, options or windows.WindowOptions())
+    if not selected.is_whole:
+        name, sample = f"{name}#{windows.format_range(selected.start_us, selected.end_us)}", selected.sample
     pair = explain_pair(binder, embedded_modality, sample, text, scale=scale, first_block=first_block)
     if pair.is_flat:
         warnings.warn(f"{name}, {text!r}: {pair.describe_map()}", AnybindWarning, stacklevel=2)
@@ -164,6 +171,22 @@ def relevance(
         frame=np.asarray(modalities.find_modality(embedded_modality).show(sample)),
         image=shown_image,
     )
+
+
+def _select_window(
+    binder: Binder, modality: str, sample: object, text: str, options: windows.WindowOptions
+) -> windows.SampleWindow[Any]:
+    """Return the window of a sample that is most similar to a text, of those in which something happens if any."""
+    kind = modalities.find_modality(modality)
+    candidates = list(kind.split(sample, options))
+    candidates = [each for each in candidates if not each.inactivity] or candidates
+    if not candidates:
+        raise BadInput(f"nothing is left of the {modality} in this time range")
+    if len(candidates) == 1:
+        kind.check(candidates[0].sample)
+        return candidates[0]
+    embedded = binder.embed(modality, [each.sample for each in candidates])
+    return candidates[int((embedded @ binder.embed("text", [text]))[:, 0].argmax())]
 
 
 def check_suffix(output: Path) -> None:

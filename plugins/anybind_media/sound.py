@@ -9,11 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import soxr
 
-from anybind.plugin import BadInput, BadOption, Modality
+from anybind.plugin import BadInput, BadOption, Modality, windows
 from anybind_media.sound_plot import plot_sound
 
 MAX_SAMPLES = 1 << 28
 """Maximum number of resampled samples a channel (1 GiB): a damaged sample rate must not allocate more."""
+
+LONG_US, WINDOW_US = 10_000_000, 5_000_000
+"""Longer clips are divided into windows by default, and the length of these; microseconds."""
+BLOCK_SAMPLES = 1 << 20
+SILENCE = 1e-4
+"""RMS level below which a window is silent: -80 dB of full scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +119,7 @@ class Sound(Modality[Waveform]):
     """The modality of audio clips: a `Waveform` with at least one sample; silence is valid."""
 
     name = "sound"
+    intensity = "sound level, RMS of full scale"
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, Waveform)
@@ -135,6 +142,32 @@ class Sound(Modality[Waveform]):
     def show(self, sample: Waveform) -> np.ndarray:
         """Plot waveform and spectrogram of the mean of all channels."""
         return plot_sound(sample.mono().samples[0], sample.rate)
+
+    def split(self, sample: Waveform, options: windows.WindowOptions) -> Iterator[windows.SampleWindow[Waveform]]:
+        """Divide a clip into windows; plain numbers are seconds.
+
+        By default, and for `auto`, clips of more than 10 s have windows of 5 s, and shorter ones are one window. Silent
+        windows (below -80 dB of full scale) have the inactivity `silence`.
+
+        Raises:
+            BadOption: invalid options, such as a region or a number of events.
+        """
+        start, end = options.resolve_range(windows.SECONDS)
+        length, stride = options.resolve_lengths(windows.SECONDS)
+        if options.roi is not None or (length is not None and length.in_events):
+            raise BadOption("sounds have neither a region of interest nor events: expected a duration, such as 5s")
+        duration = round(sample.duration * 1e6)
+        first, last = start or 0, duration if end is None else min(end, duration)
+        is_long = last - first > LONG_US or stride is not None
+        if length is None and (options.window == windows.AUTO or (options.window == "" and is_long)):
+            length = windows.WindowLength(WINDOW_US)
+        size = last - first if length is None else length.size
+        for low, high in windows.iterate_ranges(max(0, last - first), max(1, size), stride.size if stride else size):
+            whole = high - low == duration
+            part = sample if whole else sample.between((first + low) / 1e6, (first + high) / 1e6)
+            level = _measure_level(part)
+            inactivity = "" if level >= SILENCE else "silence"
+            yield windows.SampleWindow(part, first + low, first + high, whole, inactivity, level)
 
     def augment(
         self,
@@ -180,6 +213,15 @@ class Sound(Modality[Waveform]):
         first = int(random.integers(augmented.shape[1] - mask_length + 1))
         augmented[:, first : first + mask_length] = 0
         return Waveform(augmented, sample.rate)
+
+
+def _measure_level(sample: Waveform) -> float:
+    """Return the RMS of all samples; 0 without samples."""
+    energy, count = 0.0, 0
+    for block in sample.blocks(BLOCK_SAMPLES):
+        energy += float(np.square(block.samples, dtype=np.float64).sum())
+        count += block.samples.size
+    return math.sqrt(energy / max(1, count))
 
 
 def _crop_or_pad(sample: Waveform, count: int, random: np.random.Generator) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 
 from anybind import Space
 from anybind.plugin import BadInput, BadOption, errors, files, tables
+from anybind_retrieval.fragments import Fragment, parse_fragment
 
 VERSION = 1
 EntryKey = tuple[str, str]
@@ -26,7 +27,8 @@ class IndexEntry:
         path: absolute path.
         size: file size in bytes.
         mtime: modification time in nanoseconds since 1970.
-        text: the line of a text file; empty for a file that was embedded as a whole.
+        text: the line of a text file, or the fragment of a window of a recording, such as `#t=1.2,1.4`; empty for a
+            file that was embedded as a whole.
     """
 
     path: str
@@ -50,8 +52,15 @@ class IndexEntry:
 
     @property
     def name(self) -> str:
-        """The text, or the path in printable form."""
-        return self.text or files.portable_name(self.path)
+        """The text, or the path, with the time range of a window, in printable form."""
+        if (fragment := self.fragment) is None:
+            return self.text
+        return files.portable_name(self.path) + (f"#{fragment.name}" if fragment.name else "")
+
+    @property
+    def fragment(self) -> Fragment | None:
+        """The part of a file; None for the line of a text file."""
+        return parse_fragment(self.text)
 
     def get_state(self) -> str:
         """Return `missing` or `changed` if the file is no longer the embedded one; else an empty text."""

@@ -12,10 +12,16 @@ from anybind.commandline import (
     AsJson,
     BindingName,
     Device,
+    End,
+    Region,
     SkipInvalid,
     SkippedFiles,
+    Start,
     StoreFlag,
+    Stride,
+    Window,
     open_store,
+    parse_windows,
     print_json,
     print_text,
 )
@@ -41,14 +47,20 @@ def index(
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
+    start: Start = "",
+    end: End = "",
+    window: Window = "",
+    stride: Stride = "",
+    roi: Region = "",
 ) -> None:
     """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
     check_location(output)
+    options = parse_windows(start, end, window, stride, roi)
     binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
     try:
         report = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,
-            rebuild=rebuild, on_bad=skipped.record if skip_invalid else None,
+            rebuild=rebuild, on_bad=skipped.record if skip_invalid else None, options=options,
         )  # fmt: skip
     finally:
         skipped.report()

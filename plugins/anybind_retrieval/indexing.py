@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from anybind import Binder, EmbeddingStore, Space, load
-from anybind.plugin import BadInput, BadOption, Item, errors, files, progress_bar
+from anybind.plugin import BadInput, BadOption, Item, errors, files, progress_bar, windows
 from anybind.plugin import modalities as known_modalities
 from anybind_retrieval import lance_index
 from anybind_retrieval.file_index import SUFFIX, FileIndex, FileIndexWriter
+from anybind_retrieval.fragments import Fragment
 from anybind_retrieval.index import EntryKey, Index, IndexCard, IndexedEncoder, IndexEntry, IndexWriter, is_uri
 from anybind_retrieval.lance_index import LanceIndex, LanceIndexWriter
 from anybind_retrieval.sources import IndexSources
@@ -66,6 +69,7 @@ def build_index(
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
+    options: windows.WindowOptions | None = None,
 ) -> IndexReport:
     """Embed files and write an index for `search`, or update an existing index.
 
@@ -84,6 +88,8 @@ def build_index(
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
         on_bad: called with the id and the error of each invalid file, which is then skipped; by default the first one
             raises and the existing index stays.
+        options: part of each recording, and its windows: each is an entry. [default: windows for event recordings of
+            more than 0.6 s and sounds of more than 10 s]
 
     Raises:
         BadOption: an output of another suffix, or a modality that the binding does not embed.
@@ -97,7 +103,10 @@ def build_index(
     previous = open_index(location) if exists(location) and not rebuild else None
     inputs = [paths] if isinstance(paths, str | os.PathLike) else paths
     sources = IndexSources(
-        [os.fspath(path) for path in inputs], [os.fspath(path) for path in texts], map_modalities(binder, modalities)
+        [os.fspath(path) for path in inputs],
+        [os.fspath(path) for path in texts],
+        map_modalities(binder, modalities),
+        options or windows.WindowOptions(),
     )
     counts = update_index(location, previous, binder, sources, on_bad, batch_size, rebuild)
     index = open_index(location)
@@ -206,7 +215,7 @@ def update_index(
     writer = _open_writer(location, card, previous, rebuild)
     for modality in {modality for modality, _ in stale}:
         writer.drop(modality, {key for other, key in stale if other == modality})
-    embedded = _embed_entries(writer, binder, sources.encoder_modalities, pending, on_bad, batch_size)
+    embedded = _embed_entries(writer, binder, sources, pending, on_bad, batch_size)
     n_other = sum(map(previous.count_entries, previous.card.encoders)) - len(stored) if previous else 0
     if not (embedded or unchanged or n_other):
         raise BadInput(f"nothing to write to {location}: no file could be embedded")
@@ -251,25 +260,63 @@ def _open_writer(location: str, card: IndexCard, previous: Index | None, rebuild
 def _embed_entries(
     writer: IndexWriter,
     binder: Binder,
-    encoder_modalities: Mapping[str, str],
+    sources: IndexSources,
     pending: Mapping[str, list[IndexEntry]],
     on_bad: errors.OnBad | None,
     batch_size: int,
 ) -> set[EntryKey]:
-    """Embed pending entries and add them to the index; return their keys."""
+    """Embed pending entries and add them to the index, one entry for each window; return their keys."""
     embedded: set[EntryKey] = set()
     with progress_bar(sum(map(len, pending.values())), "indexing") as advance:
         for modality, entries in pending.items():
-            by_id: dict[str, list[IndexEntry]] = {}  # several files may have the same line of text
-            for entry in entries:
-                by_id.setdefault(entry.name, []).append(entry)
-            items = (Item(id=id, source=group[0].text or Path(group[0].path)) for id, group in by_id.items())
-            target = encoder_modalities[modality]
-            seed = get_derive_seed(modality, target)
-            for batch in binder.embed_batches(target, items, batch_size=batch_size, derive_seed=seed, on_bad=on_bad):
-                rows = [(entry, row) for row, id in enumerate(batch.ids) for entry in by_id[id]]
-                group = [entry for entry, _ in rows]
-                writer.add(modality, group, batch.vectors[[row for _, row in rows]])
+            target = sources.encoder_modalities[modality]
+            embed = _embed_windows if modality == target and known_modalities.has_windows(modality) else _embed_whole
+            for group, vectors in embed(binder, modality, entries, sources, on_bad, batch_size):
+                writer.add(modality, group, vectors)
                 embedded |= {entry.key for entry in group}
-                advance(len(group), f"{modality}: {batch.ids[-1][-60:]}")
+                n_done = 1 if embed is _embed_windows else len(group)
+                advance(n_done, f"{modality}: {group[-1].name[-60:]}")
     return embedded
+
+
+def _embed_whole(
+    binder: Binder,
+    modality: str,
+    entries: Sequence[IndexEntry],
+    sources: IndexSources,
+    on_bad: errors.OnBad | None,
+    batch_size: int,
+) -> Iterator[tuple[list[IndexEntry], np.ndarray]]:
+    """Yield batches of entries of files and texts with their vectors."""
+    by_id: dict[str, list[IndexEntry]] = {}  # several files may have the same line of text
+    for entry in entries:
+        by_id.setdefault(entry.name, []).append(entry)
+    items = (Item(id=id, source=group[0].text or Path(group[0].path)) for id, group in by_id.items())
+    target = sources.encoder_modalities[modality]
+    seed = get_derive_seed(modality, target)
+    for batch in binder.embed_batches(target, items, batch_size=batch_size, derive_seed=seed, on_bad=on_bad):
+        rows = [(entry, row) for row, id in enumerate(batch.ids) for entry in by_id[id]]
+        yield [entry for entry, _ in rows], batch.vectors[[row for _, row in rows]]
+
+
+def _embed_windows(
+    binder: Binder,
+    modality: str,
+    entries: Sequence[IndexEntry],
+    sources: IndexSources,
+    on_bad: errors.OnBad | None,
+    batch_size: int,
+) -> Iterator[tuple[list[IndexEntry], np.ndarray]]:
+    """Yield the entries of the windows of each recording with their vectors."""
+    options = sources.get_windows(modality)
+    by_name = {entry.name: entry for entry in entries}
+    items = (Item(id=name, source=Path(entry.path)) for name, entry in by_name.items())
+    recordings = windows.embed_windows(binder, modality, items, options, batch_size=batch_size, on_bad=on_bad)
+    for recording in recordings:
+        group = []
+        for number in recording.embedded:
+            window = recording.windows[number]
+            times = () if recording.is_whole else (window.start_us, window.end_us)
+            group.append(replace(by_name[recording.item.id], text=str(Fragment(options, *times))))
+        if group:
+            yield group, recording.embeddings.vectors

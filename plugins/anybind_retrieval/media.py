@@ -51,15 +51,18 @@ def make_preview(modality: str, entry: IndexEntry) -> MediaPreview:
     """Return the preview of an entry; for a missing or unreadable file, one with the reason as its note."""
     path, state = Path(entry.path), entry.get_state()
     note = STATES.get(state, "")
-    if entry.text:
+    if (fragment := entry.fragment) is None:
         return MediaPreview(entry.text, files.portable_name(path), text=entry.text, note=note)
-    name, folder = files.portable_name(path.name), files.portable_name(path.parent)
+    name, folder = f"{files.portable_name(path.name)} {fragment.name}".rstrip(), files.portable_name(path.parent)
     if state == "missing":
         return MediaPreview(name, folder, note=note)
     try:
         sample = read(path, reader=readers.find_reader(path, modality).name)
-        rendering = modalities.find_modality(modality).show(sample)
-        audio, audio_note = _make_audio_uri(path, sample)
+        kind = modalities.find_modality(modality)
+        if fragment.start_us is not None:
+            sample = next(window.sample for window in kind.split(sample, fragment.selection))
+        rendering = kind.show(sample) if fragment.start_us is None else kind.show_window(sample)
+        audio, audio_note = _make_audio_uri(path if fragment.start_us is None else None, sample)
     except AnybindError as error:
         return MediaPreview(name, folder, note=str(error))
     note = note or audio_note
@@ -70,12 +73,15 @@ def make_preview(modality: str, entry: IndexEntry) -> MediaPreview:
     return MediaPreview(name, folder, image, audio=audio, note=note, wide=wide)
 
 
-def _make_audio_uri(path: Path, sample: object) -> tuple[str, str]:
-    """Return a `data:` URI of a sample's audio, and a note if it is an excerpt; empty texts for other samples."""
+def _make_audio_uri(path: Path | None, sample: object) -> tuple[str, str]:
+    """Return a `data:` URI of a sample's audio, and a note if it is an excerpt; empty texts for other samples.
+
+    Without a path, the sample is a window of a file.
+    """
     if not isinstance(sample, samples.AudioSample):
         return "", ""
-    mime_type = AUDIO_TYPES.get(path.suffix.lower())
-    if mime_type and path.stat().st_size <= AUDIO_BYTES:
+    mime_type = AUDIO_TYPES.get(path.suffix.lower()) if path else None
+    if mime_type and path and path.stat().st_size <= AUDIO_BYTES:
         return pages.data_uri(mime_type, path.read_bytes()), ""
     excerpt = sample.between(0.0, EXCERPT_S).mono().resample(EXCERPT_RATE)
     levels = np.clip(np.rint(excerpt.samples[0] * 32767), -32768, 32767).astype("<i2")

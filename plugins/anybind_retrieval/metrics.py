@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from anybind.plugin import intervals
 from anybind_retrieval.kernels import compute_average_precisions
 from anybind_retrieval.ranks import Ranks
 
@@ -79,17 +80,17 @@ def bootstrap_intervals(ranks: Ranks, seed: int, resamples: int = RESAMPLES) -> 
 
     The bounds are the percentiles 2.5 and 97.5; the same seed gives the same intervals.
     """
-    random = np.random.default_rng(seed)
     by_metric = compute_query_values(ranks)
     order = np.argsort(ranks.ranks[:, 0], kind="stable")
     values = np.stack(list(by_metric.values()), axis=1)
     n = len(values)
     estimates = np.empty((resamples, values.shape[1] + 1))
-    for number in range(resamples):
-        weights = np.bincount(random.integers(0, n, n), minlength=n)
+    for number, weights in enumerate(intervals.draw_resamples(n, seed, resamples)):
         estimates[number, :-1] = weights @ values / n
         cumulative = np.cumsum(weights[order])
         middle = np.searchsorted(cumulative, [(n - 1) // 2, n // 2], side="right")
         estimates[number, -1] = ranks.ranks[order[middle], 0].mean()
-    low, high = np.percentile(estimates, [2.5, 97.5], axis=0)
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate([*by_metric, "median_rank"])}
+    return {
+        name: intervals.compute_percentile_interval(estimates[:, column])
+        for column, name in enumerate([*by_metric, "median_rank"])
+    }

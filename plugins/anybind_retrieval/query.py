@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anybind import Binder, Embeddings
-from anybind.plugin import BadInput, BadOption, errors, readers
+from anybind.plugin import BadInput, BadOption, errors, modalities, readers, windows
 from anybind_retrieval.index import make_absolute
 from anybind_retrieval.indexing import get_derive_seed
 from anybind_retrieval.sources import TEXT
@@ -32,11 +32,19 @@ class Query:
         """The absolute path of the file; empty for a text."""
         return "" if self.modality == TEXT else make_absolute(self.source)
 
-    def embed(self, binder: Binder) -> Embeddings:
-        """Embed the query: one row."""
+    def embed(self, binder: Binder, options: windows.WindowOptions | None = None) -> Embeddings:
+        """Embed the query: one row, of a recording the mean over its windows."""
         item = self.source if self.modality == TEXT else Path(self.source)
         seed = get_derive_seed(self.modality, self.embedded_as)
-        return binder.embed(self.embedded_as, [item], derive_seed=seed)
+        if not modalities.has_windows(self.embedded_as):
+            return binder.embed(self.embedded_as, [item], derive_seed=seed)
+        recordings = windows.embed_windows(
+            binder, self.embedded_as, [item], options or windows.WindowOptions(), derive_seed=seed
+        )
+        for recording in recordings:
+            if len(recording.embeddings):
+                return recording.average()
+        raise BadInput(f"{self.source}: nothing to search for: no window of it has events")
 
 
 def parse_query(text: str, encoder_modalities: Mapping[str, str], embed_as: str = "") -> Query:

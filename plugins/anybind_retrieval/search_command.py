@@ -11,11 +11,17 @@ import typer
 from anybind.commandline import (
     AsJson,
     Device,
+    End,
+    Region,
     SkipInvalid,
     SkippedFiles,
+    Start,
     StoreFlag,
+    Stride,
+    Window,
     open_store,
     parse_options,
+    parse_windows,
     print_json,
     print_table,
     print_text,
@@ -51,6 +57,11 @@ def search(
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
+    start: Start = "",
+    end: End = "",
+    window: Window = "",
+    stride: Stride = "",
+    roi: Region = "",
 ) -> None:
     """Rank files by their similarity with a text or with another file, each modality separately.
 
@@ -58,13 +69,13 @@ def search(
     """
     if output is not None:
         files.check_output(output)
-    skipped = SkippedFiles()
+    options, skipped = parse_windows(start, end, window, stride, roi), SkippedFiles()
     try:
         results = search_files(
             query, gallery, modalities=modality or (), embed_as=embed_as, top_k=top_k, mixed=mixed,
             calibrate=calibrate, rerank=rerank, rerank_options=parse_options(rerank_option),
             rerank_top_k=rerank_top_k, binding=binding, approximate=approximate, device=device,
-            store=open_store(store), on_bad=skipped.record if skip_invalid else None,
+            store=open_store(store), on_bad=skipped.record if skip_invalid else None, options=options,
         )  # fmt: skip
         if output is not None:
             results.save_page(output)
@@ -97,7 +108,7 @@ def _make_fields(results: SearchResults) -> dict[str, object]:
                 "weak": hit.weak,
                 **({} if hit.rerank_score is None else {"score": hit.rerank_score}),
                 "file": files.portable_name(hit.path),
-                **({"text": hit.text} if hit.text else {}),
+                **_describe_part(hit),
                 "state": hit.entry.get_state() or "unchanged",
             }
             for hit in results.hits
@@ -136,4 +147,14 @@ def _print_results(results: SearchResults, page: Path | None) -> None:
 def _format_file(hit: SearchHit, path: str) -> str:
     """Return the path with the text and the state of the file."""
     state = hit.entry.get_state()
-    return (f"{hit.text} ({path})" if hit.text else path) + (f" ({state})" if state else "")
+    fragment = hit.entry.fragment
+    name = f"{hit.text} ({path})" if fragment is None else f"{path} {fragment.name}".rstrip()
+    return name + (f" ({state})" if state else "")
+
+
+def _describe_part(hit: SearchHit) -> dict[str, object]:
+    """Return the line of a text file, or the time range of a window, as fields."""
+    fragment = hit.entry.fragment
+    if fragment is None:
+        return {"text": hit.text}
+    return {} if fragment.start_us is None else {"start_us": fragment.start_us, "end_us": fragment.end_us}

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anybind import Binder, Embeddings, EmbeddingStore, list_bindings, load
-from anybind.plugin import BadInput, BadOption, Head, errors, files, tables
+from anybind.plugin import BadInput, BadOption, Head, errors, files, tables, windows
 from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_FILES, MAX_QUERIES, estimate_background
 from anybind_retrieval.index import Index, is_uri, make_absolute
 from anybind_retrieval.indexing import exists, is_lance, load_indexed_encoder, map_modalities, open_index, update_index
@@ -67,6 +67,7 @@ def search(
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
+    options: windows.WindowOptions | None = None,
 ) -> SearchResults:
     """Rank files by cosine similarity with a text or with another file, each modality separately or all together.
 
@@ -89,8 +90,8 @@ def search(
         approximate: use the approximate index of a large `.lance`; all other searches are exact.
         device: torch device, unless `binding` is a binder.
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
-        on_bad: called with the id and the error of each invalid file of a folder, which is then skipped; by default
-            the first one raises.
+        on_bad: called with id and error of each invalid file of a folder, which is skipped. [default: raise the error]
+        options: windows of the recordings of a folder, and of the query, whose embedding is their mean.
 
     Raises:
         BadOption: a missing modality, `approximate` for another index, `mixed` with `rerank`, a missing binding.
@@ -105,15 +106,14 @@ def search(
     if mixed and rerank:
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
-        name = binding or (DEFAULT_BINDING if index is None else _get_binding_name(index))
-        binding = load(name, device=device, store=store)
+        binding = load(binding or _get_binding_name(index), device=device, store=store)
     sources = map_modalities(binding, modalities)
     parsed = parse_query(query, map_modalities(binding), embed_as)
     head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
-        index = _update_folder_index(location, binding, sources, on_bad)
+        index = _update_folder_index(location, binding, sources, on_bad, options)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
-    embedded = parsed.embed(binding)
+    embedded = parsed.embed(binding, options)
     _check_encoders(index, binding, embedded, sizes)
     hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
@@ -215,11 +215,13 @@ def _merge_hits(hits: Sequence[SearchHit], calibrate: bool) -> list[SearchHit]:
     return [replace(hit, rank=rank) for rank, hit in enumerate(ordered, start=1)]
 
 
-def _get_binding_name(index: Index) -> str:
-    """Return the binding of an index if it is installed; raise `BadOption` for any other.
+def _get_binding_name(index: Index | None) -> str:
+    """Return the default binding, or that of an index if it is installed; raise `BadOption` for any other.
 
     An index may be from an untrusted source: its card must not name files or models to load.
     """
+    if index is None:
+        return DEFAULT_BINDING
     name = index.card.binding
     if name not in {spec.name for spec in list_bindings()}:
         raise BadOption(f"{index.location} was built with the binding {name!r}; name it, or its file, with --binding")
@@ -227,7 +229,11 @@ def _get_binding_name(index: Index) -> str:
 
 
 def _update_folder_index(
-    folder: str, binder: Binder, encoder_modalities: Mapping[str, str], on_bad: errors.OnBad | None
+    folder: str,
+    binder: Binder,
+    encoder_modalities: Mapping[str, str],
+    on_bad: errors.OnBad | None,
+    options: windows.WindowOptions | None,
 ) -> Index:
     """Update the index of a folder in the user's cache, and open it."""
     path = str(_make_cache_path(folder, binder.name))
@@ -237,7 +243,7 @@ def _update_folder_index(
             previous = open_index(path)
         except BadInput:  # damaged
             rebuild = True
-    sources = IndexSources([folder], [], encoder_modalities)
+    sources = IndexSources([folder], [], encoder_modalities, options or windows.WindowOptions())
     try:
         update_index(path, previous, binder, sources, on_bad, rebuild=rebuild)
     except (errors.SpaceMismatch, errors.WeightsMismatch):  # the binding of this name has other encoders now

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anybind import AnybindError
-from anybind.plugin import BadInput, errors, files, readers
+from anybind.plugin import BadInput, errors, files, modalities, readers, windows
 from anybind_retrieval.index import EntryKey, Index, IndexEntry, make_absolute
 
 TEXT = "text"
@@ -22,11 +22,18 @@ class IndexSources:
         paths: files and folders.
         texts: text files; each line is an entry.
         encoder_modalities: modality that files are embedded as, by the modality of the files.
+        options: part of each recording, and its windows; modalities without windows ignore it.
     """
 
     paths: Sequence[str]
     texts: Sequence[str]
     encoder_modalities: Mapping[str, str]
+    options: windows.WindowOptions = field(default_factory=windows.WindowOptions)
+
+    def get_windows(self, modality: str) -> windows.WindowOptions:
+        """Return the options for files of a modality: those of derived samples and of images are the default."""
+        target = self.encoder_modalities[modality]
+        return self.options if modality == target and modalities.has_windows(target) else windows.WindowOptions()
 
     def list_files(self) -> dict[str, bool]:
         """Return absolute paths of all files, with True for files given by path and False for files of a folder."""
@@ -45,7 +52,7 @@ class IndexSources:
         texts, roots = set(map(make_absolute, self.texts)), list(map(make_absolute, self.paths))
 
         def covers(entry: IndexEntry) -> bool:
-            if entry.text:
+            if entry.fragment is None:
                 return entry.path in texts
             return any(entry.path == root or entry.path.startswith(root.rstrip(os.sep) + os.sep) for root in roots)
 
@@ -63,13 +70,16 @@ class IndexSources:
         """Return the entries to embed, by modality, and the keys of unchanged entries, whose files are not opened."""
         pending: dict[str, list[IndexEntry]] = {}
         unchanged: set[tuple[str, EntryKey]] = set()
+        by_path: dict[str, list[tuple[str, IndexEntry]]] = {}
+        for (modality, _), entry in stored.items():
+            by_path.setdefault(entry.path, []).append((modality, entry))
         for path, is_explicit in self.list_files().items():
             try:
                 entry = IndexEntry.from_file(path)
                 matches = {
-                    (modality, entry.key)
-                    for modality in self.encoder_modalities
-                    if stored.get((modality, entry.key)) == entry
+                    (modality, other.key)
+                    for modality, other in by_path.get(path, ())
+                    if replace(other, text="") == entry and self._has_options(modality, other)
                 }
                 unchanged |= matches
                 if not matches and (modality := self._infer_modality(path, is_explicit)):
@@ -84,6 +94,11 @@ class IndexSources:
             else:
                 pending.setdefault(TEXT, []).append(entry)
         return pending, unchanged
+
+    def _has_options(self, modality: str, entry: IndexEntry) -> bool:
+        """Return whether a stored entry of a file was made with the present options."""
+        fragment = entry.fragment
+        return fragment is not None and fragment.options == self.get_windows(modality)
 
     def _infer_modality(self, path: str, is_explicit: bool) -> str:
         """Return the modality of a file; an empty text for a file of a folder that has none of the modalities."""

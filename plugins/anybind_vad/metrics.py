@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anybind.plugin import BadInput, files
+from anybind.plugin import BadInput, files, intervals
 
 RESAMPLES = 1000
 NAMES = ("auc", "ap", "pr_auc")
@@ -162,17 +162,15 @@ def _bootstrap_intervals(
 ) -> dict[str, tuple[float, float]]:
     if len(lengths) < 2:
         return {}
-    random = np.random.default_rng(seed)
-    weights = [
-        np.bincount(random.integers(len(lengths), size=len(lengths)), minlength=len(lengths)) for _ in range(resamples)
+    estimates = [
+        ranking.compute_areas(np.repeat(of_videos, lengths))
+        for of_videos in intervals.draw_resamples(len(lengths), seed, resamples)
     ]
-    estimates = [ranking.compute_areas(np.repeat(of_videos, lengths)) for of_videos in weights]
-    intervals: dict[str, tuple[float, float]] = {}
+    bounds: dict[str, tuple[float, float]] = {}
     for column, name in enumerate(NAMES):
         if defined := [area for areas in estimates if (area := areas[column]) is not None]:
-            low, high = np.percentile(defined, (2.5, 97.5))
-            intervals[name] = float(low), float(high)
-    return intervals
+            bounds[name] = intervals.compute_percentile_interval(defined)
+    return bounds
 
 
 def draw_roc(path: Path, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str = "") -> None:

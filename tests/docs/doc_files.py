@@ -28,6 +28,7 @@ def make_files(folder: Path) -> None:
     for name in ("photo.npz", "recording.npz", "recording.h5", "day.h5"):
         anybind.write(recording, folder / name)
     _write_class_folders(folder / "photos")
+    _write_camera_folders(folder / "photos", folder / "my-camera")
     _write_audio(folder)
     _write_videos(folder)
     depth = np.linspace(5000, 15000, 48 * 64).reshape(48, 64).astype(np.uint16)
@@ -56,6 +57,15 @@ def _write_class_folders(folder: Path) -> None:
             left, top = 8 * (number % 2), 8 * (number // 2)
             part = whole.crop((left, top, left + whole.width - 8, top + whole.height - 8))
             part.resize((96, 72)).save(folder / name / f"{number}.jpg")
+
+
+def _write_camera_folders(photos: Path, folder: Path) -> None:
+    """Write two recordings of each class of photographs."""
+    for name in CLASSES:
+        (folder / name).mkdir(parents=True)
+        for number in range(2):
+            recording = anybind.derive("event", anybind.read(photos / name / f"{number}.jpg"), seed=number)
+            anybind.write(recording, folder / name / f"{number}.npz")
 
 
 def _write_audio(folder: Path) -> None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from hypothesis import strategies as st
 
 from anybind import AnybindWarning
@@ -59,3 +60,42 @@ def select_silently(select: Callable[..., EventStream], *args: object, **options
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*no events", category=AnybindWarning)
         return select(*args, **options)
+
+
+def move_bar(
+    duration_us: int = 200_000,
+    *,
+    on: bool = True,
+    side: int = 64,
+    speed: float = 100.0,
+    noise_hz: float = 0.0,
+    seed: int = 0,
+) -> EventStream:
+    """Simulate a vertical bar, 24 pixels high, that moves to and fro at `speed` pixels per second before noise."""
+    random = np.random.default_rng(seed)
+    steps = np.arange(0, duration_us, max(1, round(1e6 / speed)))
+    places = 8 + np.arange(len(steps)) % (2 * (side - 16))
+    columns = np.where(places < side - 8, places, 2 * (side - 8) - 1 - places)
+    x, t = np.repeat(columns, 24), np.repeat(steps, 24) + random.integers(0, 2000, 24 * len(steps))
+    y = np.tile(np.arange(20, 44), len(steps))
+    count = random.poisson(noise_hz * side * side * duration_us / 1e6)
+    x, y = (np.append(each, random.integers(0, side, count)) for each in (x, y))
+    t = np.append(t, random.integers(0, duration_us, count))
+    p = np.append(np.full(24 * len(steps), on), random.random(count) < 0.5)
+    order = np.argsort(t, kind="stable")
+    return EventStream(x[order], y[order], t[order], p[order], side, side)
+
+
+def draw_noise(duration_us: int, hz: float, width: int, height: int, seed: int, hot_pixels: int = 0) -> EventStream:
+    """Draw uniform noise of `hz` events per pixel and second, with hot pixels of 50 to 2000 events per second."""
+    random = np.random.default_rng(seed)
+    seconds = duration_us / 1e6
+    hot = [random.poisson(seconds * random.uniform(50, 2000)) for _ in range(hot_pixels)]
+    count = random.poisson(hz * width * height * seconds)
+    x, y = (
+        np.concatenate([random.integers(0, size, count), *(np.full(n, random.integers(size)) for n in hot)])
+        for size in (width, height)
+    )
+    t = np.sort(random.integers(0, duration_us, len(x)))
+    order = random.permutation(len(x))
+    return EventStream(x[order], y[order], t, random.random(len(x)) < 0.5, width, height)

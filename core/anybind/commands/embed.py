@@ -13,12 +13,18 @@ from anybind.commandline import (
     BatchSize,
     BindingName,
     Device,
+    End,
     ReaderOptions,
+    Region,
     SkipInvalid,
     SkippedFiles,
+    Start,
     StoreFlag,
+    Stride,
+    Window,
     open_store,
     parse_options,
+    parse_windows,
     print_json,
     print_text,
 )
@@ -39,13 +45,24 @@ def embed(
     reader_option: ReaderOptions = None,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
+    start: Start = "",
+    end: End = "",
+    window: Window = "",
+    stride: Stride = "",
+    roi: Region = "",
 ) -> None:
-    """Embed files into one space and write the embeddings as safetensors, one tensor per modality."""
+    """Embed files into one space and write the embeddings as safetensors, one tensor per modality.
+
+    Long recordings have an embedding for each window, whose id ends in its time range.
+    """
     check_output(output)
+    windows = parse_windows(start, end, window, stride, roi)
     create, name = (load_encoder, encoder) if encoder else (load, binding)
     binder, skipped = create(name, device=device, store=open_store(store)), SkippedFiles()
     on_bad, options = skipped.record if skip_invalid else None, parse_options(reader_option)
-    by_modality = embed_files(paths, binding=binder, batch_size=batch_size, on_bad=on_bad, reader_options=options)
+    by_modality = embed_files(
+        paths, binding=binder, batch_size=batch_size, on_bad=on_bad, reader_options=options, options=windows
+    )
     groups = list(by_modality.values())
     skipped.report()
     if not groups:

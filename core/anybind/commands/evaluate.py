@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,15 +14,22 @@ from anybind.commandline import (
     Classes,
     DatasetOptions,
     Device,
+    End,
     Prompts,
+    Region,
     Seed,
     SkipInvalid,
     SkippedFiles,
+    Start,
     StoreFlag,
+    Stride,
+    Window,
     open_store,
     parse_options,
+    parse_windows,
     print_json,
     print_table,
+    print_text,
 )
 from anybind.dataset import Dataset, load_dataset
 from anybind.evaluation import evaluate as run_evaluation
@@ -58,11 +66,26 @@ def evaluate(
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
+    start: Start = "",
+    end: End = "",
+    window: Window = "",
+    stride: Stride = "",
+    roi: Region = "",
+    page: Annotated[
+        str | None, typer.Option(help="Write an HTML page with the confusion matrix and windows; with --window.")
+    ] = None,
 ) -> None:
-    """Evaluate a task on a dataset and print its metrics with 95 % confidence intervals."""
+    """Evaluate a task on a dataset and print its metrics with 95 % confidence intervals.
+
+    With --window (or a time range or region) zero-shot is evaluated on windows, with intervals by recording.
+    """
     find_part(TaskSpec, task)  # unknown names are reported before a missing folder
     find_part(ModalitySpec, modality)
-    options = {**_drop_unset(templates=templates), **parse_options(task_options)}
+    windows = parse_windows(start, end, window, stride, roi)
+    options = {
+        **_drop_unset(templates=templates, windows=None if windows.is_default else windows, page=page),
+        **parse_options(task_options),
+    }
     configured: Task = create_part(TaskSpec, task, **options)
     selection = _drop_unset(classes=None if classes is None else parse_names(classes), names=class_names, limit=limit)
     samples = load_dataset(
@@ -85,9 +108,18 @@ def evaluate(
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:
-        columns = ("metric", "value", "95 % interval", *(("chance",) if result.chance else ()))
-        print_table(columns, _format_metrics(result), f"{task}: {modality} of {samples.name} by {result.binding}")
+        _print_result(result, page)
     skipped.report()
+
+
+def _print_result(result: Result, page: str | None) -> None:
+    columns = ("metric", "value", "95 % interval", *(("chance",) if result.chance else ()))
+    title = f"{result.task}: {result.modality} of {result.dataset} by {result.binding}"
+    print_table(columns, _format_metrics(result), title)
+    if "window_options" in result.details:
+        print_table(*_format_confusion(result.details))
+    if page is not None:
+        print_text(f"page: {page}")
 
 
 def _drop_unset(**options: object) -> dict[str, object]:
@@ -112,3 +144,10 @@ def _format_metrics(result: Result) -> list[tuple[str, ...]]:
     if result.gallery_size:  # 0 where samples are scored and not compared, as in video anomaly detection
         rows.append(("candidates", str(result.gallery_size), "", ""))
     return [row if result.chance else row[:3] for row in rows]
+
+
+def _format_confusion(details: Mapping[str, Any]) -> tuple[list[str], list[list[str]], str]:
+    """Return columns, rows and title of the confusion matrix of windows: labels by answers."""
+    rows = zip(details["rows"], details["confusion"], strict=True)
+    columns = ["label", *details["classes"], "no answer"]
+    return columns, [[label, *(str(count or "") for count in counts)] for label, counts in rows], "windows by answer"

@@ -17,6 +17,7 @@ from anybind.testing.assertions import (
     is_equal,
 )
 from anybind.testing.checks import Case, Checks
+from anybind.windowing import WHOLE, WindowOptions
 
 CHECKS = Checks(needs=("samples",))
 
@@ -64,6 +65,14 @@ def check_shows_samples(case: Case[Modality]) -> None:
         if not isinstance(rendering, str):
             image = isinstance(rendering, np.ndarray) and rendering.dtype == np.uint8 and rendering.ndim == 3
             assert image and rendering.shape[2] == 3 and rendering.size, f"show returns {describe_sample(rendering)}"
+
+
+@CHECKS.add("return one unchanged window from `split` for the window `whole`; or inherit `split`")
+def check_split(case: Case[Modality]) -> None:
+    for sample in case.example.samples:
+        windows = list(case.part.split(sample, WindowOptions(window=WHOLE)))
+        assert len(windows) == 1, f"split returns {len(windows)} windows, expected the whole sample"
+        assert windows[0].is_whole and is_equal(windows[0].sample, sample), "split changes the whole sample"
 
 
 @CHECKS.add("take all randomness from the seed and return a sample; or inherit `augment`")

@@ -10,23 +10,22 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    End,
     ReaderOptions,
     SkipInvalid,
     SkippedFiles,
+    Start,
     parse_options,
+    parse_windows,
     print_json,
     print_text,
 )
-from anybind.plugin import BadInput, BadOption, files
+from anybind.plugin import BadInput, BadOption, files, windows
 from anybind_events.batch import Batch
 from anybind_events.conversion import Conversion, convert_folder
 from anybind_events.conversion import convert as convert_file
 
 ReaderName = Annotated[str, typer.Option("--reader", help="Reader by name, e.g. evt3. [default: by content]")]
-Start = Annotated[int | None, typer.Option(help="Start in microseconds after the first event. [default: first event]")]
-End = Annotated[
-    int | None, typer.Option(help="End (exclusive) in microseconds after the first event. [default: last event]")
-]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace outputs in the folder that are up to date.")]
 
 Absolute = Annotated[bool, typer.Option("--absolute", help="--start and --end are times on the recording's own clock.")]
@@ -48,8 +47,8 @@ def convert(
     ] = "",
     reader: ReaderName = "",
     reader_option: ReaderOptions = None,
-    start: Start = None,
-    end: End = None,
+    start: Start = "",
+    end: End = "",
     absolute: Absolute = False,
     overwrite: Overwrite = False,
     skip_invalid: SkipInvalid = False,
@@ -59,8 +58,9 @@ def convert(
 
     Folders keep their structure, and an interrupted conversion continues where it stopped.
     """
+    first, last = parse_windows(start, end).resolve_range(windows.MICROSECONDS)
     options = {
-        "reader": reader, "start": start, "end": end, "absolute": absolute, **parse_options(reader_option)
+        "reader": reader, "start": first, "end": last, "absolute": absolute, **parse_options(reader_option)
     }  # fmt: skip
     paths, positional = list(map(Path, arguments)), output is None
     if output is None:

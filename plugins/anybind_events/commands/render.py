@@ -10,14 +10,20 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    End,
     ReaderOptions,
+    Region,
     SkipInvalid,
     SkippedFiles,
+    Start,
+    Stride,
     parse_options,
+    parse_windows,
     print_json,
     print_text,
 )
-from anybind_events.commands.convert import Absolute, End, Overwrite, ReaderName, Start, is_single_file, print_batch
+from anybind.plugin import windows
+from anybind_events.commands.convert import Absolute, Overwrite, ReaderName, is_single_file, print_batch
 from anybind_events.rendering import Rendering, render_folder
 from anybind_events.rendering import render as render_recording
 
@@ -33,10 +39,17 @@ def render(
     representation_option: Annotated[
         list[str] | None, typer.Option(help="NAME=VALUE for the representation; repeatable.")
     ] = None,
-    start: Start = None,
-    end: End = None,
+    start: Start = "",
+    end: End = "",
     absolute: Absolute = False,
-    window: Annotated[int | None, typer.Option(help="Microseconds per frame. [default: 1 / fps]")] = None,
+    window: Annotated[
+        str,
+        typer.Option(
+            help="Length per frame of an animation: 40ms, 5000ev (events), auto (by content). [default: 1 / fps]"
+        ),
+    ] = "",
+    stride: Stride = "",
+    roi: Region = "",
     count: Annotated[int | None, typer.Option(help="Events per frame, instead of --window.")] = None,
     fps: Annotated[float, typer.Option(help="Frames per second of an animation, up to 1000.")] = 25.0,
     reader: ReaderName = "",
@@ -49,9 +62,12 @@ def render(
 
     Folders keep their structure, and an interrupted rendering continues where it stopped.
     """
+    parsed = parse_windows(start, end, window, stride, roi)
+    first, last = parsed.resolve_range(windows.MICROSECONDS)
     options = {
-        "representation": representation, "start": start, "end": end, "absolute": absolute, "window": window,
-        "count": count, "fps": fps, "reader": reader, "reader_options": parse_options(reader_option),
+        "representation": representation, "start": first, "end": last, "absolute": absolute,
+        "window": parsed.window or None, "stride": parsed.stride or None, "roi": parsed.roi, "count": count,
+        "fps": fps, "reader": reader, "reader_options": parse_options(reader_option),
         **parse_options(representation_option),
     }  # fmt: skip
     if is_single_file(paths, output):

@@ -163,6 +163,7 @@ def draw(self, *arguments, seed):
         ({"accepts": lambda self, item: True}, {}, ["check_accepts_no_other_types"]),
         ({"show": lambda self, sample: sample}, {}, ["check_shows_samples"]),
         ({"augment": draw}, {}, ["check_augmentation"]),
+        ({"split": lambda self, sample, options: iter(())}, {}, ["check_split"]),
         ({"derive": draw}, {"letters": "abc"}, ["check_derive"]),
     ],
 )

@@ -206,7 +206,7 @@ def test_page_is_self_contained_and_escapes_text(cli, with_sounds, tmp_path):
 
 def test_page_of_a_sound_query_embeds_audio_and_excerpts(cli, with_sounds, tmp_path):
     with_sounds.write_sound("long.wav", "red", seconds=40)
-    search(cli, with_sounds.folder / "red.wav", "--in", with_sounds.folder, "-o", "p.html")
+    search(cli, with_sounds.folder / "red.wav", "--in", with_sounds.folder, "-o", "p.html", "--window", "whole")
     page = (tmp_path / "p.html").read_text()
     assert "The first 10 of 40 s." in page
     assert page.count("<audio") == 1 + 3

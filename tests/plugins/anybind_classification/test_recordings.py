@@ -1,0 +1,212 @@
+"""Classification and evaluation of recordings over time, with an encoder of the share of ON events."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anybind
+from anybind.binding import ConfiguredPart
+from anybind.encoder import Encoder
+from anybind.errors import BadOption
+from anybind.registry import Registry, use_registry
+from anybind.spec import BindingSpec, EncoderSpec
+from anybind.windows import WindowOptions
+from anybind_classification import classify, classify_windows
+from anybind_classification.recordings import EXPONENTIAL, smooth_embeddings
+from helpers.streams import draw_noise, move_bar
+
+LABELS = ["bright", "dark"]
+WINDOWS = WindowOptions(window="100ms")
+
+
+class PolarityEncoder(Encoder):
+    """Encoder of events by the share of ON events, and of texts by the words `bright` and `dark`."""
+
+    weights_hash = "0" * 12
+    preprocessing = {}  # noqa: RUF012 (an interface attribute)
+    logit_scale = 10.0
+
+    def __init__(self, modality: str) -> None:
+        self.modality, self.space = modality, anybind.Space("polarity", 2)
+
+    def encode(self, inputs):
+        if self.modality == "text":
+            return anybind.normalize(np.array([["bright" in text, "dark" in text] for text in inputs], float) + 0.01)
+        shares = np.array([sample.p.mean() for sample in inputs])
+        return anybind.normalize(np.stack([shares, 1 - shares], axis=1) + 0.01)
+
+
+def make_binding(argument: str) -> anybind.Binding:
+    encoders = {name: ConfiguredPart("polarity", {"modality": name}) for name in ("text", "event")}
+    return anybind.Binding("polarity", encoders, space="polarity")
+
+
+@pytest.fixture(autouse=True)
+def polarity_binding(add_plugin: Callable[..., None]) -> Iterator[None]:
+    """Register the binding `polarity`."""
+    registry = Registry.from_entry_points()
+    add_plugin(
+        registry,
+        EncoderSpec(name="polarity", summary="s", modality="event", target=f"{__name__}:PolarityEncoder"),
+        BindingSpec(name="polarity", summary="s", target=f"{__name__}:make_binding"),
+    )
+    previous = use_registry(registry)
+    yield
+    use_registry(previous)
+
+
+def join(*streams):
+    """Join streams of 64x64 pixels, each at the end of the one before."""
+    starts = np.cumsum([0, *(200_000 for _ in streams[1:])])
+    columns = {name: np.concatenate([getattr(each, name) for each in streams]) for name in "xyp"}
+    time = np.concatenate([each.t - each.t[0] + start for each, start in zip(streams, starts, strict=True)])
+    order = np.argsort(time, kind="stable")
+    return type(streams[0])(
+        **{name: column[order] for name, column in columns.items()}, t=time[order], width=64, height=64
+    )
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """Write a folder of labelled recordings, one of them of noise alone, and one that changes after 0.4 s."""
+    root = tmp_path / "recordings"
+    for label, on in (("bright", True), ("dark", False)):
+        (root / label).mkdir(parents=True)
+        for seed in range(2):
+            anybind.write(move_bar(200_000, on=on, noise_hz=1, seed=seed), root / label / f"{seed}.npz")
+    anybind.write(draw_noise(200_000, 3, 64, 64, seed=1), root / "dark" / "noise.npz")
+    bright, dark = move_bar(200_000, noise_hz=1), move_bar(200_000, on=False, noise_hz=1)
+    noise = draw_noise(200_000, 1, 64, 64, seed=2)
+    anybind.write(join(bright, bright, dark, noise), tmp_path / "long.npz")
+    return root
+
+
+def run(path: Path, **options):
+    (recording,) = classify_windows(path, LABELS, binding="polarity", **options)
+    return recording
+
+
+def test_a_long_recording_has_answers_over_time_and_a_summary(recordings: Path):
+    recording = run(recordings.parent / "long.npz", options=WINDOWS)
+    names = [window.name for window in recording.windows]
+    assert names[:6] == ["bright"] * 4 + ["dark"] * 2
+    assert set(names[6:]) == {"nothing moved"}
+    assert recording.summary.label == "bright"
+    assert [share.label for share in recording.shares] == ["bright", "dark", "nothing moved"]
+    assert sum(share.fraction for share in recording.shares) == pytest.approx(1)
+    runs = recording.list_runs()
+    assert [(first.start_us, last.end_us) for first, last, _ in runs[:2]] == [(0, 400_000), (400_000, 600_000)]
+    assert run(recordings.parent / "long.npz").is_whole is False  # longer than 0.6 s
+    whole = run(recordings.parent / "long.npz", options=WindowOptions(window="whole"))
+    assert (len(whole.windows), whole.is_whole) == (1, True)
+
+
+def test_the_summary_is_what_classify_returns(recordings: Path):
+    path = recordings.parent / "long.npz"
+    (classification,) = classify(path, LABELS, binding="polarity", options=WINDOWS)
+    assert classification == run(path, options=WINDOWS).summary
+
+
+def test_noise_has_no_label(recordings: Path):
+    recording = run(recordings / "dark" / "noise.npz")
+    assert (recording.summary.label, recording.summary.scores) == ("", ())
+    assert recording.summary.inactivity == "nothing moved"
+    assert recording.shares[0].inactive
+
+
+@pytest.mark.parametrize("smooth", [1, 2, 3, 10])
+def test_smoothing_is_that_of_the_reference(smooth: int):
+    random = np.random.default_rng(0)
+    rows = anybind.normalize(random.standard_normal((7, 4)))
+    embeddings = anybind.Embeddings(rows, anybind.Space("s", 4), "event", tuple("abcdefg"))
+    means = np.stack([rows[max(0, k - smooth + 1) : k + 1].astype(np.float64).mean(axis=0) for k in range(7)])
+    smoothed = smooth_embeddings(embeddings, smooth).vectors
+    np.testing.assert_allclose(smoothed, means / np.linalg.norm(means, axis=1, keepdims=True), atol=1e-6)
+    state, alpha = rows[0].astype(np.float64), 2 / (smooth + 1)
+    for k, vector in enumerate(smooth_embeddings(embeddings, smooth, EXPONENTIAL).vectors):
+        state = state if k == 0 else alpha * rows[k] + (1 - alpha) * state
+        np.testing.assert_allclose(vector, state / np.linalg.norm(state), atol=1e-6)
+
+
+def test_smoothing_takes_earlier_windows_into_account(recordings: Path):
+    smoothed = run(recordings.parent / "long.npz", options=WINDOWS, smooth=4)
+    assert [window.name for window in smoothed.windows[:5]] == ["bright"] * 5
+    with pytest.raises(BadOption, match="expected a smoothing of mean or exponential, got 'median'"):
+        run(recordings, smoothing="median")
+    with pytest.raises(BadOption, match="over at least 1 window, got 0"):
+        run(recordings, smooth=0)
+
+
+def test_the_command_prints_windows_as_json_lines_and_writes_a_page(cli, recordings: Path, tmp_path: Path):
+    path, page = recordings.parent / "long.npz", tmp_path / "page.html"
+    command = ("classify", path, "--labels", "bright,dark", "--binding", "polarity", "--window", "100ms", "--no-store")
+    *windows, summary = [json.loads(line) for line in cli(*command, "--jsonl").out.splitlines()]
+    assert windows[0]["start_us"] == 0
+    assert windows[0]["label"] == "bright"
+    assert windows[6] | {"intensity": 0, "end_us": 0} == {
+        "file": str(path), "start_us": 600_000, "end_us": 0, "intensity": 0, "label": None, "scores": [],
+        "inactivity": "nothing moved",
+    }  # fmt: skip
+    assert summary["windows"] == len(windows)
+    assert summary["label"] == "bright"
+    printed = json.loads(cli(*command, "--json").out)
+    assert printed["windows"] == {"window": "100ms"}
+    assert [each["start_us"] for each in printed["files"][0]["windows"]] == [each["start_us"] for each in windows]
+    table = cli(*command, "--page", page).out
+    assert re.search(r"0-0\.4s +│ bright", table)
+    html = page.read_text()
+    assert html.count('<div class="lane') == 3
+    assert "<script" not in html
+    assert "data:image/webp" in html
+
+
+def evaluate(cli, recordings: Path, *options: object) -> dict:
+    command = (
+        "evaluate",
+        "zero-shot",
+        "--data",
+        recordings,
+        "--modality",
+        "event",
+        "--binding",
+        "polarity",
+        "--no-store",
+    )
+    return json.loads(cli(*command, "--prompt", "{}", "--json", *options).out)
+
+
+def test_evaluation_on_windows_counts_abstentions_and_has_intervals_by_recording(cli, recordings: Path, tmp_path: Path):
+    page = tmp_path / "page.html"
+    result = evaluate(cli, recordings, "--window", "100ms", "--page", page)
+    assert (result["n"], result["recordings"]) == (10, 5)
+    assert result["confusion"] == [[4, 0, 0], [0, 4, 2]]
+    assert (result["top1"], result["top1_answered"], result["answered"]) == pytest.approx((0.8, 1, 0.8))
+    assert result["recording_top1"] == pytest.approx(0.8)
+    assert result["intervals"]["top1"][0] < 0.8 <= result["intervals"]["top1"][1]
+    assert result["intervals"]["top1_answered"] == [1, 1]
+    assert [row["answer"] for row in result["windows"]].count(None) == 2
+    html = page.read_text()
+    assert (html.count('class="right"'), html.count('class="none"'), html.count('class="wrong"')) == (8, 2, 0)
+    assert "windows" not in evaluate(cli, recordings)
+
+
+def test_evaluation_prints_the_confusion_matrix(cli, recordings: Path):
+    command = (
+        "evaluate",
+        "zero-shot",
+        "--data",
+        recordings,
+        "--modality",
+        "event",
+        "--binding",
+        "polarity",
+        "--no-store",
+    )
+    assert re.search(r"dark +│ +│ 4 +│ 2 ", cli(*command, "--window", "100ms", "--prompt", "{}").out)
+    assert "give --window" in cli(*command, "--page", "x.html").error()
