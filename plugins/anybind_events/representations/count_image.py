@@ -34,7 +34,7 @@ class CountImage(Representation):
     percentile: float = 90.0
     crop: bool = True
     margin: float = 0.1
-    density: float | None = 0.6
+    density: float | None = 0.9
     name: ClassVar[str] = "count-image"
 
     def __post_init__(self) -> None:
