@@ -19,7 +19,7 @@ def test_the_demo_writes_recordings_and_one_self_contained_page(demo_folder):
     assert len(list((demo_folder / "recordings").glob("*.npz"))) == 10
     page = (demo_folder / "index.html").read_text()
     assert page.count("<article") == 11  # and the real recording
-    assert page.count('src="data:image/webp;base64,') == 20
+    assert page.count('src="data:image/webp;base64,') == 21  # ten images, eleven recordings
     assert not re.search(r'(src|href)="(?!data:)', page)
     stream = anybind.read(demo_folder / "recordings" / "03-chelsea.npz")
     assert f"{len(stream):,} events" in page

@@ -179,9 +179,9 @@ def test_mini_makes_no_network_call():
 
 @pytest.mark.slow
 def test_zero_shot_accuracy_is_that_of_the_card(test_data, cli):
-    # Measured: 0.584 on 85 classes, ten images each. 0.55 allows for the rounding of other image decoders.
+    # Measured: 0.591 on 85 classes, four images each. 0.55 allows for the rounding of other image decoders.
     data = test_data / "caltech101" / "images"
-    outcome = cli("evaluate", "zero-shot", "--modality", "image", "--data", data, "--limit", 850, "--json")
+    outcome = cli("evaluate", "zero-shot", "--modality", "image", "--data", data, "--limit", 340, "--json")
     result = json.loads(outcome.out)
-    assert (result["n"], len(result["classes"])) == (850, 85)
+    assert (result["n"], len(result["classes"])) == (340, 85)
     assert result["top1"] >= 0.55
