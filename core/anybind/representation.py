@@ -34,6 +34,13 @@ class Representation(ABC):
         """
         raise BadOption(f"the representation {cls.__name__} has no clamp")
 
+    def find_region(self, sample: Any) -> tuple[float, float, float, float]:
+        """Return left, top, right and bottom of the part of a sample that its array shows, as fractions of the sample.
+
+        Values beyond 0 and 1 are padding. The default is the whole sample.
+        """
+        return 0.0, 0.0, 1.0, 1.0
+
     @abstractmethod
     def __call__(self, sample: Any) -> np.ndarray:
         """Compute the array, float32, (channels, height, width); each class documents its value range."""

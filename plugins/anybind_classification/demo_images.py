@@ -20,7 +20,7 @@ CAPTIONS = {
     "rocket.jpg": "rocket",
 }
 RECORDING, RECORDING_CAPTION = Path(__file__).with_name("demo_recording.bin"), "face"
-"""A recording of N-Caltech101 (CC BY 4.0, credited in `demo_recording.md`): a real camera before a screen."""
+"""A recording of N-Caltech101 (CC BY 4.0, credited in `demo_recording.txt`): a real camera before a screen."""
 
 
 def list_demo_images() -> dict[Path, str]:

@@ -24,6 +24,16 @@ class InputRegion:
     right: float = 1.0
     bottom: float = 1.0
 
+    def place(self, inner: InputRegion) -> InputRegion:
+        """Return the region that is `inner` within this one."""
+        width, height = self.right - self.left, self.bottom - self.top
+        return InputRegion(
+            self.left + inner.left * width,
+            self.top + inner.top * height,
+            self.left + inner.right * width,
+            self.top + inner.bottom * height,
+        )
+
     def to_pixels(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Return left, top, right and bottom in pixels, clipped to the frame."""
         horizontal = [round(width * min(max(edge, 0.0), 1.0)) for edge in (self.left, self.right)]
@@ -47,15 +57,19 @@ class FrameEncoder(Protocol):
 
 
 def find_input_region(encoder: Encoder, sample: samples.ImageSample | samples.EventSample) -> InputRegion:
-    """Find the input region of an encoder for an image, or for the frame of an event recording.
+    """Find the input region of an encoder for an image, or for an event recording.
 
-    A `FrameEncoder` crops frames as its image encoder does; for other event encoders the region is the complete frame.
+    A `FrameEncoder` crops frames as its image encoder does, and its representation may show a part of the sensor; for
+    other event encoders the region is the whole sensor.
     """
     if isinstance(sample, np.ndarray):
         return measure_input_region(encoder.preprocess, *sample.shape[:2])
-    if not isinstance(encoder, FrameEncoder) or encoder.direct:
+    if not isinstance(encoder, FrameEncoder):
         return InputRegion()
-    return measure_input_region(encoder.image.preprocess, *encoder.frame(sample).shape[-2:])
+    shown = InputRegion(*encoder.frame.find_region(sample))
+    if encoder.direct:
+        return shown
+    return shown.place(measure_input_region(encoder.image.preprocess, *encoder.frame(sample).shape[-2:]))
 
 
 def measure_input_region(preprocess: Callable[[np.ndarray], npt.ArrayLike], height: int, width: int) -> InputRegion:

@@ -18,7 +18,7 @@ from anybind_train.batches import build_batches
 from anybind_train.checks import check_losses, check_spaces
 from anybind_train.class_texts import ClassTexts, embed_class_texts
 from anybind_train.data import Sources, TrainingSet, shuffle_epoch
-from anybind_train.devices import make_fabric, tune_cpu
+from anybind_train.devices import make_fabric, tuned_cpu
 from anybind_train.loss import TrainingBatch
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves, read_log
@@ -123,12 +123,11 @@ class TrainingRun:
         Raises:
             BadInput: the loss is not finite (the last good state is kept), or the disk is full.
         """
-        tune_cpu()
         module, optimiser = self.fabric.setup(self.student, self.optimiser)
         start = self.progress.epoch * self.steps_per_epoch + self.progress.batch
         log = MetricsLog(self.output, start) if self._is_main_process else None
         try:
-            with progress_bar(self.steps, self.recipe.name) as advance:
+            with tuned_cpu(), progress_bar(self.steps, self.recipe.name) as advance:
                 advance(start)
                 if start == 0:
                     self._end_epoch(0, log)

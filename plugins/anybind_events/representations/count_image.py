@@ -10,7 +10,12 @@ import numpy as np
 
 from anybind.plugin import BadOption, Representation
 from anybind_events.representations.activity import Box, find_active_box, find_dense_window
-from anybind_events.representations.frames import allocate_frames, check_positive, compute_nonzero_percentile
+from anybind_events.representations.frames import (
+    allocate_frames,
+    check_cells,
+    check_positive,
+    compute_nonzero_percentile,
+)
 from anybind_events.representations.kernels import count_polarities, draw_counts_on_white
 from anybind_events.stream import EventStream
 
@@ -50,9 +55,17 @@ class CountImage(Representation):
     def settings(self) -> Mapping[str, object]:
         return {"representation": self.name, **asdict(self)}
 
+    def find_region(self, sample: EventStream) -> tuple[float, float, float, float]:
+        box, width, height = self._find_box(sample), sample.width, sample.height
+        return box.left / width, box.top / height, (box.left + box.width) / width, (box.top + box.height) / height
+
+    def _find_box(self, sample: EventStream) -> Box:
+        check_cells(3, sample.height, sample.width)
+        return find_active_box(sample, self.margin) if self.crop else Box(0, 0, sample.width, sample.height)
+
     def __call__(self, sample: EventStream) -> np.ndarray:
         """Draw the counts of a recording."""
-        box = find_active_box(sample, self.margin) if self.crop else Box(0, 0, sample.width, sample.height)
+        box = self._find_box(sample)
         if self.density is not None:
             first, last = find_dense_window(sample, box, self.density)
             sample = sample.slice_events(first, last)

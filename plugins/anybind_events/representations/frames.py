@@ -79,10 +79,14 @@ class EventFrames(Representation):
 
 def allocate_frames(shape: tuple[int, ...]) -> np.ndarray:
     """Return zeros, float32, (..., channels, height, width); raise `BadInput` above the size that kernels can index."""
-    channels, height, width = shape[-3:]
+    check_cells(*shape[-3:])
+    return np.zeros(shape, np.float32)
+
+
+def check_cells(channels: int, height: int, width: int) -> None:
+    """Raise `BadInput` for a frame above the size that kernels can index."""
     if channels * height * width >= MAX_CELLS:
         raise BadInput(f"a frame of {width}x{height} pixels is too large for {channels} channels; crop or rescale")
-    return np.zeros(shape, np.float32)
 
 
 def check_positive(name: str, value: object, maximum: float = math.inf) -> float:

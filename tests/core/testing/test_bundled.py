@@ -22,6 +22,7 @@ CANNOT = (
     "decodes videos for a minute",
     "the checks have none",
     "has no option `argument`",
+    "[mini-mpnet]'",
 )
 """Ends of the reasons why some parts are not checked."""
 KINDS = [*registry().kinds(), "kind"]

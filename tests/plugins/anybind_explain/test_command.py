@@ -27,9 +27,9 @@ def test_a_recording_and_its_image_are_drawn_side_by_side(cli, files, tmp_path):
     assert output == output_with_image
     assert both.shape[1] == 2 * single.shape[1] + 12
     assert np.array_equal(both[:, : single.shape[1]], single)
-    assert (output["rows"], output["columns"]) == np.shape(output["grid"]) == (5, 5)
+    assert (output["rows"], output["columns"]) == np.shape(output["grid"]) == (6, 6)
     assert output["frame"] == {"width": 240, "height": 120}
-    assert output["region"]["left"] > 60
+    assert output["region"] == {"left": 24, "top": 0, "right": 227, "bottom": 120}  # where something moves
     assert [each["word"] for each in output["words"]] == ["a", "cat"]
     assert output["settings"]["encoders"].keys() == {"event", "text"}
     assert output["settings"]["methods"]["map"].startswith("Grad-CAM")

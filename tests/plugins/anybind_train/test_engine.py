@@ -19,7 +19,7 @@ from anybind.errors import SpaceMismatch
 from anybind_train import engine
 from anybind_train import train as train_from_recipe
 from anybind_train.checks import check_spaces
-from anybind_train.devices import tune_cpu
+from anybind_train.devices import tuned_cpu
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import read_log
 from anybind_train.probe import build_probe, get_source_key
@@ -400,9 +400,14 @@ def test_a_teacher_in_another_space_needs_the_common_space(world):
         check_spaces(TwoSpaces(), world.parse_recipe(), WeightedSum.from_recipe([common, own]))
 
 
-def test_training_has_no_denormal_numbers():
-    tune_cpu()
-    try:
-        assert float(torch.tensor(1e-39) * 0.5) == 0
-    finally:
-        torch.set_flush_denormal(False)
+def test_training_alone_has_no_denormal_numbers():
+    def is_flushed() -> bool:
+        return float(torch.tensor(1e-39) * 0.5) == 0
+
+    before = is_flushed()
+    with tuned_cpu():
+        assert is_flushed()
+        with tuned_cpu():
+            assert is_flushed()
+        assert is_flushed()
+    assert is_flushed() == before

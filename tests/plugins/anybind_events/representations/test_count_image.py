@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anybind.plugin import BadOption, create_part
+from anybind.plugin import BadInput, BadOption, create_part, tables
 from anybind_events.representations.activity import Box, find_active_box, find_dense_window
 from anybind_events.stream import EventStream
 
@@ -115,3 +115,32 @@ def test_a_short_recording_is_used_whole():
 def test_invalid_options_are_errors(options, message):
     with pytest.raises(BadOption, match=message):
         create_part("representation", "count-image", **options)
+
+
+def test_a_sensor_with_too_many_pixels_is_an_error():
+    with pytest.raises(BadInput, match="65535x65535 pixels is too large for 3 channels"):
+        create_part("representation", "count-image")(build_stream([0], [0], width=65_535, height=65_535))
+
+
+def test_strided_columns_give_the_same_frame():
+    rng = np.random.default_rng(5)
+    stream = build_stream(*draw_noise(rng, 3000), p=rng.random(3000) < 0.5)
+    representation = create_part("representation", "count-image")
+    packed = stream[::3]
+    copied = build_stream(packed.x.copy(), packed.y.copy(), packed.t.copy(), packed.p.copy())
+    np.testing.assert_array_equal(representation(packed), representation(copied))
+
+
+def test_settings_differ_with_every_option():
+    options = ({}, {"percentile": 50}, {"crop": False}, {"margin": 0.2}, {"density": 0.5}, {"density": None})
+    settings = [create_part("representation", "count-image", **each).settings for each in options]
+    assert len({tables.hash_settings(dict(each)) for each in settings}) == len(options)
+
+
+def test_the_shown_region_is_that_of_the_frame():
+    stream = build_stream(*draw_ring(np.random.default_rng(0), 600, (45, 15), 8))
+    left, top, right, bottom = create_part("representation", "count-image").find_region(stream)
+    box = find_active_box(stream, 0.1)
+    np.testing.assert_allclose([left * 64, right * 64], [box.left, box.left + box.width])
+    np.testing.assert_allclose([top * 48, bottom * 48], [box.top, box.top + box.height])
+    assert create_part("representation", "count-image", crop=False).find_region(stream) == (0, 0, 1, 1)
