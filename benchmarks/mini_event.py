@@ -63,8 +63,10 @@ def main() -> None:
     rows, milliseconds = evaluate(binder, paths, names, classes)
     print_table(
         ("samples", "n", f"top-1 of {len(classes)}", f"of {len(names)}", "cosine to image"),
-        [(str(row["samples"]), str(row["n"]), *(format_rate(row[key]) for key in ("own", "all")), f"{row['cosine']:.3f}")
-         for row in rows],
+        [
+            (str(row["samples"]), str(row["n"]), format_rate(row["own"]), format_rate(row["all"]), f"{row['cosine']:.3f}")
+            for row in rows
+        ],
         f"{arguments.classes} classes; {milliseconds:.1f} ms a recording, preprocessing included, one thread",
     )  # fmt: skip
     if arguments.output:
