@@ -104,7 +104,7 @@ def summarise(arm: str, probes: list[list[dict[str, float]]]) -> dict[str, Any]:
         "before": round(float(top1[:, 0].mean()), 3),
         "after": round(float(top1[:, -1].mean()), 3),
         "spread": round(float(top1[:, -1].std(ddof=1)), 3),
-        "best_epoch": int(top1.mean(axis=0).argmax()),
+        "best_epoch": int(probes[0][int(top1.mean(axis=0).argmax())]["epoch"]),
     }
 
 

@@ -18,7 +18,7 @@ import argparse
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +63,7 @@ def main() -> None:
     rows, milliseconds = evaluate(binder, paths, names, classes)
     print_table(
         ("samples", "n", f"top-1 of {len(classes)}", f"of {len(names)}", "cosine to image"),
-        [
-            (str(row["samples"]), str(row["n"]), format_rate(row["own"]), format_rate(row["all"]), f"{row['cosine']:.3f}")
-            for row in rows
-        ],
+        [format_row(row) for row in rows],
         f"{arguments.classes} classes; {milliseconds:.1f} ms a recording, preprocessing included, one thread",
     )  # fmt: skip
     if arguments.output:
@@ -158,6 +155,12 @@ def compute_rate(hits: int, n: int) -> list[float]:
     """Compute a rate with its 95 % interval."""
     interval = binomtest(hits, n).proportion_ci(method="wilson")
     return [round(value, 4) for value in (hits / n, interval.low, interval.high)]
+
+
+def format_row(row: Mapping[str, object]) -> tuple[str, ...]:
+    """Format a row of the table."""
+    rates = format_rate(row["own"]), format_rate(row["all"])
+    return str(row["samples"]), str(row["n"]), *rates, f"{row['cosine']:.3f}"
 
 
 def format_rate(rate: object) -> str:
