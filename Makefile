@@ -149,7 +149,7 @@ vad-memory: $(READY)
 	$(BIN)/python benchmarks/vad_memory.py
 
 vad-ped2: $(READY)
-	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA) --store $(RUNS)/vad-ped2 --docs docs/images
+	$(BIN)/python benchmarks/vad_ped2.py --data $(DATA)/ucsd_ped2 --store $(RUNS)/vad-ped2 --docs docs/images
 
 # Peak memory of small files that declare gigabytes, read and embedded.
 memory: $(READY)
