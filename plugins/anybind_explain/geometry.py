@@ -66,10 +66,10 @@ def find_input_region(encoder: Encoder, sample: samples.ImageSample | samples.Ev
         return measure_input_region(encoder.preprocess, *sample.shape[:2])
     if not isinstance(encoder, FrameEncoder):
         return InputRegion()
-    shown = InputRegion(*encoder.frame.find_region(sample))
+    part = InputRegion(*encoder.frame.find_region(sample))
     if encoder.direct:
-        return shown
-    return shown.place(measure_input_region(encoder.image.preprocess, *encoder.frame(sample).shape[-2:]))
+        return part
+    return part.place(measure_input_region(encoder.image.preprocess, *encoder.frame(sample).shape[-2:]))
 
 
 def measure_input_region(preprocess: Callable[[np.ndarray], npt.ArrayLike], height: int, width: int) -> InputRegion:
