@@ -229,19 +229,17 @@ def _select_windows(
         return
     sample = load.load_sample(item)
     kind.check(sample)
-    inactive: list[tuple[int, SampleWindow[object]]] = []
     is_active = False
     for number, window in enumerate(kind.split(sample, options)):
         seen.append(window.without_sample())
         if not window.inactivity:
             is_active = True
-            inactive.clear()
             yield number, window
-        elif not is_active:
-            inactive.append((number, window))
     if not seen:
         raise BadInput(f"nothing is left of the recording from {options.start or 0} to {options.end or 'its end'}")
-    for number, window in inactive:
+    if is_active:
+        return
+    for number, window in enumerate(kind.split(sample, options)):  # again: all windows of a long file would fill memory
         try:
             kind.check(window.sample)
         except AnybindError:  # without events
