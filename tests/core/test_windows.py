@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,13 +15,16 @@ from hypothesis import strategies as st
 
 import anybind
 from anybind.errors import BadInput, BadOption
+from anybind.item import Item
 from anybind.registry import Registry, use_registry
 from anybind.spec import EncoderSpec
 from anybind.store import EmbeddingStore
 from anybind.testing import make_random_binder
 from anybind.windows import (
+    SampleWindow,
     WindowLength,
     WindowOptions,
+    _select_windows,
     average_embeddings,
     embed_windows,
     format_range,
@@ -180,3 +185,23 @@ def test_embed_gives_a_row_for_each_window_of_a_folder(tmp_path: Path):
     binder = make_random_binder("event")
     assert len(anybind.embed(tmp_path, binding=binder)["event"]) == 1
     assert len(anybind.embed(tmp_path, binding=binder, options=SHORT)["event"]) == 3
+
+
+def test_windows_of_a_long_silent_recording_are_not_held_in_memory():
+    class Part:
+        """A window's sample."""
+
+    alive, counts = weakref.WeakSet(), []
+
+    def split(sample: object, options: WindowOptions) -> Iterator[SampleWindow[Part]]:
+        for number in range(50):
+            part = Part()
+            alive.add(part)
+            counts.append(len(alive))
+            yield SampleWindow(part, number, number + 1, inactivity="silence")
+
+    kind = SimpleNamespace(name="sound", split=split, check=lambda sample: None)
+    load = SimpleNamespace(load_sample=lambda item: item.source)
+    windows = _select_windows(kind, load, Item("a.wav", object()), SHORT, [])
+    assert [number for number, _ in windows] == list(range(50))
+    assert max(counts) <= 4
