@@ -76,7 +76,7 @@ mini-adapter: $(READY)
 bench-embed: $(READY)
 	$(BIN)/python benchmarks/embed_rate.py
 
-# Trains mini's event encoder, twice about 20 minutes on two cores: DATA as benchmarks/recipes/mini-event.toml describes it.
+# Trains mini's event encoder, in two runs of about 15 minutes on two busy cores and the teacher's embeddings: DATA as benchmarks/recipes/mini-event.toml describes it.
 mini-event: $(READY)
 	$(BIN)/anybind train benchmarks/recipes/mini-event.toml --data $(DATA) -o $(RUNS)/mini-event
 	$(BIN)/anybind train benchmarks/recipes/mini-event-noise.toml --data $(DATA) -o $(RUNS)/mini-event-noise \

@@ -28,6 +28,7 @@ def scale_images(folder: Path, output: Path) -> int:
     count = 0
     with progress_bar(len(paths), "images") as advance:
         for path in paths:
+            advance(1)
             try:
                 image = PIL.Image.fromarray(read(path, reader="image", max_pixels=MAX_PIXELS))
             except AnybindError as error:
@@ -40,7 +41,6 @@ def scale_images(folder: Path, output: Path) -> int:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 write(pixels, target)
                 count += 1
-            advance(1)
     return count
 
 
