@@ -25,7 +25,8 @@ class OnnxEncoder(Encoder):
 
     Attributes:
         network: maps a batch of inputs to (n, d) features, not yet of norm 1.
-        weights: the state dict of the torch encoder's module, as arrays; empty if they are in the graph's file.
+        weights: the state dict of the torch encoder's module, as arrays in float32, which the network shares; empty if
+            they are in the graph's file.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class OnnxEncoder(Encoder):
         """
         origin = "" if isinstance(weights, Mapping) else weights
         if not isinstance(weights, Mapping):
-            weights = read_encoder_weights(weights, space, modality, preprocessing)
+            weights = _as_float32(read_encoder_weights(weights, space, modality, preprocessing))
         if not isinstance(graph, OnnxNetwork):
             own = {name: array for name, array in weights.items() if name.startswith(prefix)}
             graph = OnnxNetwork(graph, own, runtime=check_runtime(runtime), sizes=sizes, origin=origin)
@@ -78,7 +79,7 @@ class OnnxEncoder(Encoder):
     @functools.cached_property
     def weights_hash(self) -> str:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Hash of all weights, that of the torch encoder."""
-        return self._stated_hash or hash_state(_as_float32(self.weights))
+        return self._stated_hash or hash_state(self.weights)
 
     def to(self, device: str) -> Self:
         """Return the encoder; raise `BadOption` unless the device is the CPU."""
