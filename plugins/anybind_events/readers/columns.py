@@ -4,10 +4,10 @@ Options that these readers share:
 
 * `scale`: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or 0.0625 for
   1/16 of a pixel; above 1 it enlarges the sensor of the file.
-* `polarity`: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1, -1 and 1,
-  also with -1 stored unsigned, or booleans).
-* `on_disorder`: for times that decrease: `clamp` raises them to the previous time and notes their number as `backwards`;
-  `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
+* `polarity`: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1, -1 and
+  1, also with -1 stored unsigned, or booleans).
+* `on_disorder`: for times that decrease: `clamp` raises them to the previous time and notes their number as
+  `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
 """
 
 from __future__ import annotations
