@@ -1,6 +1,6 @@
 """Compare rules for the length of windows by recognition: retrieval of the image that a recording was simulated from.
 
-    python benchmarks/window_choice.py --data DIR                       (DIR: a folder with caltech101)
+    python benchmarks/window_choice.py --data DIR                 (make window-choice; DIR: a folder with caltech101)
 
 Four recordings of 400 ms of each of 60 images of the classes held out from the training of mini's event encoder, by
 general motion over 5 to 120 % of the sensor, thresholds of .1 to .4 and background activity of 0 to 5 Hz a pixel. The
