@@ -13,7 +13,7 @@ DATA ?= ../shared/data
 RUNS ?= runs
 INPUTS ?= 100000
 
-.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-event event-figures window-choice mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
 	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
 	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
@@ -89,6 +89,7 @@ event-figures: $(READY)
 	$(BIN)/python benchmarks/mini_event.py --data $(DATA) --classes $(CLASSES) --output benchmarks/results/mini_event_$(CLASSES).json
 
 # Recognition by the length of windows, on simulated recordings.
+.PHONY: window-choice
 window-choice: $(READY)
 	$(BIN)/python benchmarks/window_choice.py --data $(DATA)
 
