@@ -88,11 +88,6 @@ CLASSES ?= held-out
 event-figures: $(READY)
 	$(BIN)/python benchmarks/mini_event.py --data $(DATA) --classes $(CLASSES) --output benchmarks/results/mini_event_$(CLASSES).json
 
-# Recognition by the length of windows, on simulated recordings.
-.PHONY: window-choice
-window-choice: $(READY)
-	$(BIN)/python benchmarks/window_choice.py --data $(DATA)
-
 # The audio encoder, from YAMNet's weights and the names of its classes.
 mini-sound: $(READY)
 	$(BIN)/python -m anybind_mini.build_sound --yamnet $(DATA)/yamnet
@@ -117,6 +112,11 @@ retrieval-mini: $(READY)
 
 depth-retrieval: $(READY)
 	$(BIN)/python benchmarks/depth_retrieval.py --data $(DATA)
+
+# Recognition by the length of windows, on simulated recordings.
+.PHONY: window-choice
+window-choice: $(READY)
+	$(BIN)/python benchmarks/window_choice.py --data $(DATA)
 
 # Reads INPUTS damaged files of every family of formats, or of FAMILIES=image,sound; those that break a rule are saved in
 # $(RUNS)/fuzz. FILES=... damages these files instead.
