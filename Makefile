@@ -117,6 +117,11 @@ retrieval-mini: $(READY)
 depth-retrieval: $(READY)
 	$(BIN)/python benchmarks/depth_retrieval.py --data $(DATA)
 
+# Recognition by the length of windows, on simulated recordings.
+.PHONY: window-choice
+window-choice: $(READY)
+	$(BIN)/python benchmarks/window_choice.py --data $(DATA)
+
 # Reads INPUTS damaged files of every family of formats, or of FAMILIES=image,sound; those that break a rule are saved in
 # $(RUNS)/fuzz. FILES=... damages these files instead.
 fuzz: $(READY)

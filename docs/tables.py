@@ -303,6 +303,27 @@ def measure_training() -> str:
     return format_table(("ours", "baseline", "samples per s", "baseline's", "ratio"), rows)
 
 
+def measure_few_shot() -> str:
+    """Format the top-1 accuracy of few-shot methods, by shots."""
+    names = {
+        "full": "fine-tuned (`mini-few-shot`)",
+        "prompts": "learned prompts",
+        "linear-probe": "linear probe on the frozen encoder",
+    }
+    by_shots: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in read_results("few_shot")["rows"]:
+        by_shots.setdefault(row["shots"], {})[row["method"]] = row
+    rows = [
+        (
+            shots,
+            f"{rows['full']['before']:.3f}",
+            *(f"{rows[name]['top1']:.3f} ({rows[name]['spread']:.3f})" for name in names),
+        )
+        for shots, rows in by_shots.items()
+    ]
+    return format_table(("shots", "zero-shot", *names.values()), rows)
+
+
 def measure_suite() -> str:
     """Format the duration of the suite `mini` with an empty and with a filled store."""
     names = {"first": "with an empty store", "second": "again, with that store"}
@@ -327,6 +348,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "sound": measure_sound,
     "searches": measure_search,
     "training": measure_training,
+    "few-shot": measure_few_shot,
     "suite": measure_suite,
 }
 GENERATED: dict[str, Callable[[], str]] = {
