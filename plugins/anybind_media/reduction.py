@@ -7,6 +7,7 @@ their memory reduced.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import PIL.ImageOps
 import PIL.TiffImagePlugin
 
 from anybind.plugin import BadInput, readers
+from anybind_media import png_bands
 
 LARGE_PIXELS = 1 << 25
 """Number of pixels from which an image is reduced, if a reader may: 5793x5793."""
@@ -119,9 +121,7 @@ def _decode_png(path: Path, image: PIL.Image.Image) -> Iterator[PIL.Image.Image]
     """Decode a PNG file in bands; None for one that is interlaced or animated, or without numba."""
     if image.info.get("interlace") or getattr(image, "is_animated", False):
         return None
-    try:
-        from anybind_media import png_bands
-    except ModuleNotFoundError:  # numba, which is in extras
+    if importlib.util.find_spec("numba") is None:  # which is in extras
         return None
     return png_bands.decode_bands(path, image, max(1, BAND_PIXELS // image.width))
 
