@@ -303,6 +303,15 @@ def measure_training() -> str:
     return format_table(("ours", "baseline", "samples per s", "baseline's", "ratio"), rows)
 
 
+def measure_startup() -> str:
+    """Format the processor time of whole commands, relative to that of imports alone."""
+    results = read_results("startup")
+    rows = [(f"`anybind {row['command']}`", f"{row['seconds']:.2f}", f"{row['ratio']:.1f}") for row in results["rows"]]
+    return format_table(
+        ("command", "CPU seconds", "times the floor"), [*rows, ("the floor", f"{results['floor']:.2f}", "1.0")]
+    )
+
+
 def measure_suite() -> str:
     """Format the duration of the suite `mini` with an empty and with a filled store."""
     names = {"first": "with an empty store", "second": "again, with that store"}
@@ -327,6 +336,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "sound": measure_sound,
     "searches": measure_search,
     "training": measure_training,
+    "startup": measure_startup,
     "suite": measure_suite,
 }
 GENERATED: dict[str, Callable[[], str]] = {
