@@ -14,7 +14,7 @@ DATA ?= ../shared/data
 RUNS ?= runs
 INPUTS ?= 100000
 
-.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
 	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
 	bench-startup memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
@@ -32,7 +32,7 @@ $(DEMO)/.ready: pyproject.toml constraints.txt
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini-torch,openclip,imagebind,languagebind,search,explain,train,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini-build,openvino,openclip,imagebind,languagebind,search,explain,train,dev]'
 	touch $@
 
 lint: $(READY)
@@ -75,7 +75,7 @@ public-api: $(READY)
 tables: $(READY)
 	$(BIN)/python docs/tables.py
 
-# Makes the shipped adapter of the binding `mini` anew, from the two packages that carry its towers.
+# Makes the shipped adapter of the binding `mini` anew, from its classifier and its text encoder.
 mini-adapter: $(READY)
 	$(BIN)/python -m anybind_mini.build_adapter
 
@@ -94,6 +94,10 @@ mini-event: $(READY)
 CLASSES ?= held-out
 event-figures: $(READY)
 	$(BIN)/python benchmarks/mini_event.py --data $(DATA) --classes $(CLASSES) --output benchmarks/results/mini_event_$(CLASSES).json
+
+# The weights and ONNX graphs of mini's image and text encoders, from the packages that carry them.
+mini-graphs: $(READY)
+	$(BIN)/python -m anybind_mini.build_graphs
 
 # The audio encoder, from YAMNet's weights and the names of its classes.
 mini-sound: $(READY)

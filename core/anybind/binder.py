@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -15,10 +13,11 @@ import numpy as np
 
 from anybind import ranks
 from anybind.adapter import Adapter
+from anybind.backends import EncoderLoader
 from anybind.binding import Binding, ConfiguredPart, find_binding
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, suggest_names
+from anybind.errors import BadOption, OnBad, SpaceMismatch
 from anybind.item import Item
 from anybind.loading import Loader, OnInvalid, encode_batch, load_batches, report_invalid, to_item
 from anybind.modality import find_modality, list_sources
@@ -39,19 +38,21 @@ class Binder:
     Attributes:
         binding: the binding that it loads.
         device: torch device of the encoders.
+        backend: `auto`, `onnx`, `openvino` or `torch`; see `load`.
         store: embedding store for the encoders' outputs, before adapters; None for no store.
         counts: numbers of embedded items. Binders derived from this one share them.
     """
 
-    def __init__(self, binding: Binding, device: str = "cpu", store: EmbeddingStore | None = None) -> None:
+    def __init__(
+        self, binding: Binding, device: str = "cpu", store: EmbeddingStore | None = None, *, backend: str = "auto"
+    ) -> None:
         self.binding = binding
         self.device = device
+        self.backend = backend
         self.store = store
         self.counts = EmbeddingCounts()
-        self._encoders: dict[str, Encoder] = {}
-        self._loading: list[str] = []
+        self._loader = EncoderLoader(binding, device, backend)
         self._adapters: list[Adapter] | None = None
-        self._lock = threading.RLock()  # one thread loads; loading an encoder may load another one
 
     def __repr__(self) -> str:
         return f"Binder({self.name!r}: {', '.join(self.modalities)})"
@@ -66,47 +67,20 @@ class Binder:
         """The modalities that it can embed."""
         return tuple(self.binding.encoders)
 
-    def encoder(self, modality: str) -> Encoder:
+    def encoder(self, modality: str, backend: str = "") -> Encoder:
         """Return the encoder of a modality, loaded at the first call.
+
+        Args:
+            modality: the modality.
+            backend: the backend, such as `torch` for an encoder that can be trained. [default: the binder's]
 
         Raises:
             UnknownName: the binding has no encoder for the modality.
+            UnsupportedBackend: the backend cannot run the encoder.
             MissingExtra, WeightsMismatch, BadInput, BadOption: the encoder cannot be loaded.
             PluginError: its plugin returned something else.
         """
-        with self._lock:
-            if modality not in self.binding.encoders:
-                near = suggest_names(modality, self.binding.encoders)
-                raise UnknownName(f"binding {self.name!r} has no encoder for {modality!r}{near}")
-            if modality in self._loading:
-                raise BadOption(f"binding {self.name!r}: {' -> '.join([*self._loading, modality])} refer to each other")
-            if modality not in self._encoders:
-                self._loading.append(modality)
-                try:
-                    self._encoders[modality] = self._load_encoder(modality, self.binding.encoders[modality])
-                finally:
-                    self._loading.pop()
-            return self._encoders[modality]
-
-    def _load_encoder(self, modality: str, configured: ConfiguredPart) -> Encoder:
-        options = {
-            key: self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
-            for key, value in configured.options.items()
-        }
-        encoder = create_part("encoder", configured.name, **options)
-        part = find_part(EncoderSpec, configured.name)
-        if not isinstance(encoder, Encoder):
-            raise PluginError(f"encoder {configured.name!r} of {part.distribution} returned a {type(encoder).__name__}")
-        if encoder.modality != modality:
-            mismatch = f"the encoder {configured.name!r} embeds {encoder.modality}, not {modality}"
-            raise BadOption(f"binding {self.name!r}: {mismatch}")
-        if "-NC" in part.spec.weights_licence:
-            licence = f"under {part.spec.weights_licence}: no commercial use"
-            warnings.warn(f"the weights of {configured.name} are {licence}", AnybindWarning, stacklevel=2)
-        try:
-            return encoder.to(self.device)
-        except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
-            raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
+        return self._loader.load(modality, backend)
 
     def without_adapters(self, modality: str) -> Binder:
         """Return a binder on the same encoders whose common space is a modality's own, without adapters."""
@@ -117,8 +91,8 @@ class Binder:
         return self._copy(self.binding, store)
 
     def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
-        twin = Binder(binding, self.device, store)
-        twin._encoders, twin._loading, twin._lock = self._encoders, self._loading, self._lock
+        twin = Binder(binding, self.device, store, backend=self.backend)
+        twin._loader = self._loader
         twin.counts = self.counts
         return twin
 
@@ -148,7 +122,7 @@ class Binder:
     @property
     def adapters(self) -> list[Adapter]:
         """The binding's adapters, loaded at the first call."""
-        with self._lock:
+        with self._loader.lock:
             if self._adapters is None:
                 self._adapters = [create_part("adapter", use.name, **use.options) for use in self.binding.adapters]
             return self._adapters
@@ -272,7 +246,7 @@ class Binder:
         description = {
             "encoder": identity,
             "modality": modality,
-            "class": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
+            "class": name,
             "dim": encoder.space.dim,
             "device": self.device.partition(":")[0],
             "plugins": {
@@ -297,28 +271,38 @@ class Binder:
 
 
 def load(
-    binding: str | os.PathLike[str] | Binding = "mini", *, device: str = "cpu", store: EmbeddingStore | None = None
+    binding: str | os.PathLike[str] | Binding = "mini",
+    *,
+    device: str = "cpu",
+    backend: str = "auto",
+    store: EmbeddingStore | None = None,
 ) -> Binder:
     """Load a binding by its name, by the path of its TOML file, or from a `Binding`.
 
     Args:
         binding: for instance `mini`, `clip-vit-b-32`, `open_clip:local-dir:/models/b32`, `my.toml`.
         device: torch device.
+        backend: `onnx` or `openvino` for encoders with an ONNX graph, on the CPU and without torch; `torch` for the
+            others, for training and other devices; `auto` for `onnx` on the CPU where an encoder has a graph. All give
+            the same embeddings to 1e-4, and the same identities.
         store: embedding store, in which embeddings are looked up and stored. [default: none]
 
     Raises:
         UnknownName: no such binding; the message suggests the nearest names.
-        BadInput, BadOption: the TOML file cannot be read or is invalid.
+        BadInput, BadOption: the TOML file cannot be read or is invalid, or there is no such backend.
     """
-    return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, store)
+    return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, store, backend=backend)
 
 
-def load_encoder(name: str, *, device: str = "cpu", store: EmbeddingStore | None = None, **options: Any) -> Binder:
+def load_encoder(
+    name: str, *, device: str = "cpu", backend: str = "auto", store: EmbeddingStore | None = None, **options: Any
+) -> Binder:
     """Load one registered encoder as a binder in the encoder's own space.
 
     Args:
         name: registered name of the encoder.
         device: torch device.
+        backend: backend of the encoder; see `load`.
         store: embedding store. [default: none]
         options: options of the encoder.
 
@@ -326,4 +310,5 @@ def load_encoder(name: str, *, device: str = "cpu", store: EmbeddingStore | None
         UnknownName: no such encoder; the message suggests the nearest names.
     """
     spec = find_part(EncoderSpec, name).spec
-    return Binder(Binding(name, {spec.modality: ConfiguredPart(name, options)}, summary=spec.summary), device, store)
+    binding = Binding(name, {spec.modality: ConfiguredPart(name, options)}, summary=spec.summary)
+    return Binder(binding, device, store, backend=backend)

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding: a name of `anybind bindings`, or a TOML file.")]
 Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps.")]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="How encoders run: onnx, openvino or torch. [default: auto, onnx on the CPU where an encoder has a graph,"
+        " else torch]"
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Number of samples encoded at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Skip files that cannot be read, and list them.")]

@@ -9,7 +9,17 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_json, print_table, print_text, sub_app
+from anybind.commandline import (
+    AsJson,
+    Backend,
+    Device,
+    StoreFlag,
+    open_store,
+    print_json,
+    print_table,
+    print_text,
+    sub_app,
+)
 from anybind.plugin import list_parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import (
@@ -80,6 +90,7 @@ def run(
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print the plan without evaluating it.")] = False,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +110,7 @@ def run(
             limit=limit,
             seeds=seed or (),
             device=device,
+            backend=backend,
             dry=plan,
         )
         is_first_rank = ranks.get_rank() == 0

@@ -26,8 +26,8 @@ class BindingEncoders:
             it.
     """
 
-    def __init__(self, binding: Binding, folder: Path, device: str, store: EmbeddingStore | None) -> None:
-        self.binding, self.device, self.store = binding, device, store
+    def __init__(self, binding: Binding, folder: Path, device: str, backend: str, store: EmbeddingStore | None) -> None:
+        self.binding, self.device, self.backend, self.store = binding, device, backend, store
         self.identities_changed = False
         self._file = folder / f"{hash_binding(binding)}.json"
         self._binder: Binder | None = None
@@ -44,7 +44,7 @@ class BindingEncoders:
     @property
     def binder(self) -> Binder:
         if self._binder is None:
-            self._binder = load(self.binding, device=self.device, store=self.store)
+            self._binder = load(self.binding, device=self.device, backend=self.backend, store=self.store)
         return self._binder
 
     def identify(self, modalities: Collection[str]) -> dict[str, str]:

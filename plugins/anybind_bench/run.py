@@ -26,6 +26,7 @@ def run_suite(
     limit: int | None = None,
     seeds: Sequence[int] = (),
     device: str = "cpu",
+    backend: str = "auto",
     on_cell: OnCell | None = None,
 ) -> SuiteResults:
     """Run a benchmark suite, or resume an interrupted run in the same results folder.
@@ -42,7 +43,7 @@ def run_suite(
         only: titles, tasks or datasets of the evaluations to run. [default: all]
         limit: number of samples, for datasets with this option.
         seeds: seeds. [default: each evaluation's]
-        device: torch device, e.g. cpu, cuda:1.
+        device, backend: as for `anybind.load`.
         on_cell: called with each finished cell.
 
     Returns:
@@ -64,6 +65,7 @@ def run_suite(
             limit=limit,
             seeds=seeds,
             device=device,
+            backend=backend,
         )
         run.execute(on_cell)
     return run.results
@@ -80,12 +82,13 @@ def plan_suite(
     limit: int | None = None,
     seeds: Sequence[int] = (),
     device: str = "cpu",
+    backend: str = "auto",
     dry: bool = False,
 ) -> SuiteRun:
     """Plan a run of a suite: prepare tasks and datasets and load finished cells, without loading an encoder.
 
     Args:
-        suite, bindings, data, output, store, only, limit, seeds, device: see `run_suite`.
+        suite, bindings, data, output, store, only, limit, seeds, device, backend: see `run_suite`.
         dry: write nothing; the plan must not be executed.
 
     Raises:
@@ -105,7 +108,16 @@ def plan_suite(
         results_store.create()
     folders = DataFolders(folder, (results_store.folder if store is None else store.folder) / "made", generate=not dry)
     evaluations = [evaluation for evaluation in narrowed.evaluations if evaluation.title in titles]
-    return SuiteRun(narrowed, evaluations, found_bindings, results_store, folders, device=device, embedding_store=store)
+    return SuiteRun(
+        narrowed,
+        evaluations,
+        found_bindings,
+        results_store,
+        folders,
+        device=device,
+        backend=backend,
+        embedding_store=store,
+    )
 
 
 def find_bindings(suite: Suite, names: Sequence[str | Binding]) -> dict[str, Binding | AnybindError]:

@@ -49,6 +49,7 @@ class SuiteRun:
         folders: DataFolders,
         *,
         device: str = "cpu",
+        backend: str = "auto",
         embedding_store: EmbeddingStore | None = None,
     ) -> None:
         self.suite, self.bindings, self.store, self.folders = suite, bindings, store, folders
@@ -58,7 +59,7 @@ class SuiteRun:
         self.prepared = {each.title: prepare_evaluation(each, folders, loaded) for each in evaluations}
         clamps = {prepared.evaluation.clamp: None for prepared in self.prepared.values()}  # in order
         self._encoders = {
-            (name, clamp): BindingEncoders(_clamp(binding, clamp), store.encoders, device, embedding_store)
+            (name, clamp): BindingEncoders(_clamp(binding, clamp), store.encoders, device, backend, embedding_store)
             for name, binding in bindings.items()
             for clamp in clamps
             if isinstance(binding, Binding)

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+from anybind import load
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Device,
     Seed,
@@ -38,6 +40,7 @@ def fit_head(
     ] = "",
     seed: Seed = 0,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -48,11 +51,9 @@ def fit_head(
     fitted_head = fit(
         folder,
         head=head,
-        binding=binding,
+        binding=load(binding, device=device, backend=backend, store=open_store(store)),
         modality=modality,
         seed=seed,
-        device=device,
-        store=open_store(store),
         on_bad=skipped.record if skip_invalid else None,
         **parse_options(head_option),
     )

@@ -150,7 +150,7 @@ def check_options(scale: float | None, first_block: str) -> float | None:
 
 
 def _find_torch_encoder(binder: Binder, modality: str) -> TorchEncoder:
-    encoder = binder.encoder(modality)
+    encoder = binder.encoder(modality, "torch")
     if not isinstance(encoder, TorchEncoder):
         raise _make_unsupported_error(binder, modality)
     return encoder
@@ -163,7 +163,7 @@ def _make_unsupported_error(binder: Binder, modality: str) -> BadInput:
 
 def _embed(binder: Binder, modality: str, batch: object) -> torch.Tensor:
     """Embed a batch in the common space, with gradients."""
-    encoder = binder.encoder(modality)
+    encoder = binder.encoder(modality, "torch")
     assert isinstance(encoder, TorchEncoder)
     vectors = functional.normalize(encoder.features(batch).float(), dim=1)
     for adapter in binder.route(modality):

@@ -10,6 +10,7 @@ import typer
 from anybind import load
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Device,
     End,
@@ -44,6 +45,7 @@ def index(
     batch_size: Annotated[int, typer.Option(min=1, help="Files embedded at a time.")] = 32,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed all files again, also unchanged ones.")] = False,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -56,7 +58,7 @@ def index(
     """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
     check_location(output)
     options = parse_windows(start, end, window, stride, roi)
-    binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
+    binder, skipped = load(binding, device=device, backend=backend, store=open_store(store)), SkippedFiles()
     try:
         report = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,

@@ -10,6 +10,7 @@ import typer
 from anybind.binder import load, load_encoder
 from anybind.commandline import (
     AsJson,
+    Backend,
     BatchSize,
     BindingName,
     Device,
@@ -41,6 +42,7 @@ def embed(
     encoder: Annotated[str, typer.Option(help="Single encoder by name, in place of a binding.")] = "",
     batch_size: BatchSize = 32,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     reader_option: ReaderOptions = None,
     skip_invalid: SkipInvalid = False,
@@ -58,7 +60,7 @@ def embed(
     check_output(output)
     windows = parse_windows(start, end, window, stride, roi)
     create, name = (load_encoder, encoder) if encoder else (load, binding)
-    binder, skipped = create(name, device=device, store=open_store(store)), SkippedFiles()
+    binder, skipped = create(name, device=device, backend=backend, store=open_store(store)), SkippedFiles()
     on_bad, options = skipped.record if skip_invalid else None, parse_options(reader_option)
     by_modality = embed_files(
         paths, binding=binder, batch_size=batch_size, on_bad=on_bad, reader_options=options, options=windows

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+from anybind.binder import load
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Classes,
     DatasetOptions,
@@ -63,6 +65,7 @@ def evaluate(
     dataset_options: DatasetOptions = None,
     seed: Seed = 0,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -99,10 +102,8 @@ def evaluate(
         configured,
         samples,
         modality=modality,
-        binding=binding,
+        binding=load(binding, device=device, backend=backend, store=open_store(store)),
         seed=seed,
-        device=device,
-        store=open_store(store),
         on_bad=skipped.record if skip_invalid else None,
     )
     if as_json:
