@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
-import PIL.TiffImagePlugin
 
 from anybind.plugin import BadInput, readers
 from anybind_media import png_bands
@@ -134,6 +133,8 @@ def _has_strips(image: PIL.Image.Image) -> bool:
 
 def _decode_strips(path: Path, image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
     """Decode a TIFF file a few strips at a time: these, with the tags of the file, are a TIFF file of fewer rows."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2  # loaded for TIFF only
+
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     width, height = tags[WIDTH], tags[HEIGHT]
     strip_rows, offsets, lengths = tags[ROWS_PER_STRIP], tags[STRIP_OFFSETS], tags[STRIP_BYTES]
@@ -143,7 +144,7 @@ def _decode_strips(path: Path, image: PIL.Image.Image) -> Iterator[PIL.Image.Ima
         for first in range(0, len(lengths), n_strips):
             rows = min(n_strips * strip_rows, height - first * strip_rows)
             magic = b"*\0" if order == b"II" else b"\0*"
-            directory = PIL.TiffImagePlugin.ImageFileDirectory_v2(order + magic + bytes(4))
+            directory = ImageFileDirectory_v2(order + magic + bytes(4))
             for tag in TIFF_LAYOUT:
                 if tag in tags:
                     directory.tagtype[tag] = tags.tagtype[tag]
