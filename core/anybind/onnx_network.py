@@ -42,8 +42,8 @@ class OnnxNetwork:
 
         Args:
             graph: an ONNX file.
-            weights: arrays by name, of any shape, for a graph whose weights are in another file (see `SEPARATE`);
-                floats become float32, integers are left out.
+            weights: float32 arrays by name, of any shape, for a graph whose weights are in another file (see
+                `SEPARATE`); others are left out.
             runtime: `onnx` or `openvino`.
             sizes: values of the graph's symbolic dimensions, which make it faster.
             origin: the file of the weights, for messages.
@@ -55,9 +55,7 @@ class OnnxNetwork:
         """
         self.graph, self.runtime, self.sizes = Path(graph), runtime, dict(sizes or {})
         check_input(graph, folders=False)
-        floats = {
-            name: np.asarray(array, np.float32) for name, array in (weights or {}).items() if array.dtype.kind == "f"
-        }
+        floats = {name: each for name, each in (weights or {}).items() if each.dtype == np.float32}
         try:
             self._session: Any = (_load_onnx if runtime == "onnx" else _load_openvino)(self.graph, floats, self.sizes)
         except ModuleNotFoundError as error:

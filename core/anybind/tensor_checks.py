@@ -22,8 +22,6 @@ MAX_TENSORS = 100_000
 """A header of 100 MB may list 1.5 million empty tensors, which take 2 GB and a minute."""
 MAX_SIDE = 1 << 31
 """Largest dimension: an empty tensor may declare any."""
-HALF_BLOCK = 1 << 16
-"""Float16 numbers that are checked at once, so that they stay in a cache."""
 MASK = "mask"
 """End of the names of attention masks, in which minus infinity is usual."""
 
@@ -121,23 +119,22 @@ def check_finite(path: str | Path, tensors: Mapping[str, np.ndarray] | Mapping[s
             raise BadInput(f"{path}: expected finite numbers, got NaN or infinity in tensor {name!r:.120}")
 
 
-def _find_largest_half(array: np.ndarray) -> float:
-    """Return the largest magnitude of float16 numbers, NaN if one is NaN, by their bits: 20 times as fast."""
-    bits = array.reshape(-1).view(np.uint16)
-    blocks = (bits[first : first + HALF_BLOCK] & np.uint16(0x7FFF) for first in range(0, len(bits), HALF_BLOCK))
-    return float(np.uint16(max(block.max() for block in blocks)).view(np.float16))
-
-
 def _find_range(tensor: Any) -> tuple[float, float]:
     """Return the smallest and the largest number, NaN if one is NaN: one pass and no further memory."""
     if isinstance(tensor, np.ndarray):
-        if tensor.dtype.kind != "f" or not tensor.size:
+        if tensor.dtype.kind != "f" or not tensor.size or _is_finite_half(tensor):
             return 0.0, 0.0
-        if tensor.dtype == np.float16:
-            return 0.0, _find_largest_half(tensor)
         with np.errstate(invalid="ignore"):
             return float(tensor.min()), float(tensor.max())
     if not tensor.is_floating_point() or not tensor.numel():
         return 0.0, 0.0
     low, high = tensor.detach().aminmax()
     return low.item(), high.item()
+
+
+def _is_finite_half(array: np.ndarray) -> bool:
+    """Return whether an array is float16 and finite: its bits are compared, ten times as fast as its numbers."""
+    if array.dtype != np.float16:
+        return False
+    exponents = np.ascontiguousarray(array).view(np.uint16) & np.uint16(0x7C00)
+    return bool(exponents.max() < 0x7C00)

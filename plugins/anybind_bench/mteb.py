@@ -234,7 +234,8 @@ def _count_parameters(encoders: Iterable[Encoder]) -> int | None:
         if isinstance(encoder, TorchEncoder):
             sizes |= {id(each): each.numel() for each in encoder.module.parameters()}
         elif isinstance(encoder, OnnxEncoder) and encoder.weights:
-            sizes |= {id(each): each.size for each in encoder.weights.values() if each.dtype.kind == "f"}
+            buffers = ("running_mean", "running_var", "num_batches_tracked")
+            sizes |= {id(each): each.size for name, each in encoder.weights.items() if not name.endswith(buffers)}
         else:
             return None
     return sum(sizes.values())

@@ -45,7 +45,7 @@ class RandomEncoder(Encoder):
 class _RandomBinder(Binder):
     def encoder(self, modality: str, backend: str = "") -> Encoder:
         if modality in self.binding.encoders:
-            return self._loader.encoders.setdefault((modality, "random"), RandomEncoder(modality))
+            return self._loader.encoders.setdefault((modality, self.backend), RandomEncoder(modality))
         return super().encoder(modality, backend)
 
 
