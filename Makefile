@@ -26,7 +26,7 @@ test: lint types imports pytest
 $(DEMO)/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(DEMO)
-	PIP_CONSTRAINT=constraints.txt $(DEMO)/bin/python -m pip install --disable-pip-version-check --editable '.[mini]'
+	PIP_CONSTRAINT=constraints.txt $(DEMO)/bin/python -m pip install --disable-pip-version-check --no-compile --editable '.[mini]'
 	touch $@
 
 $(READY): pyproject.toml constraints.txt

@@ -62,18 +62,17 @@ def _measure_ages(cells: np.ndarray, times: np.ndarray, stride: int) -> tuple[np
         numbers of the events, sorted by cell, and the age of each, microseconds.
     """
     bits = max(1, len(cells).bit_length())
-    mask = (1 << bits) - 1
     keys = np.sort(cells << bits | np.arange(len(cells)))  # by cell, then by time
-    latest = np.full(len(keys), -1)
+    searched = np.concatenate([[np.iinfo(np.int64).min >> 1], keys])
+    latest = np.full(len(keys), searched[0])
     for offset in list_neighbours(stride):
-        # Both sides are sorted: each search starts where the last one ended. Keys differ, as cells do.
-        targets = keys + (offset << bits)
-        positions = np.searchsorted(keys, targets) - 1
-        previous = keys[positions]  # -1 is the last key, of a cell that is above all targets ones
-        same_cell = previous >> bits == targets >> bits
-        np.maximum(latest, np.where(same_cell, previous & mask, -1), out=latest)
+        # Both sides are sorted, so that each search starts near the last one. What it gives is moved to the event's own
+        # cell: if it is of another than the neighbour, it precedes all keys of that cell.
+        positions = np.searchsorted(keys, keys + (offset << bits))
+        np.maximum(latest, searched[positions] - (offset << bits), out=latest)
+    mask = (1 << bits) - 1
     numbers = keys & mask
-    return numbers, times[numbers] - np.where(latest < 0, 0, times[latest])
+    return numbers, times[numbers] - np.where(latest >= keys - numbers, times[latest & mask], 0)
 
 
 def count_active_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, ends: np.ndarray) -> np.ndarray:
