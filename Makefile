@@ -1,10 +1,11 @@
-# The two commands of README: `make demo` and `make test`. Both make the environment when it is missing or its
-# inputs changed, and only then.
+# The two commands of README: `make demo` and `make test`. Each makes its environment when it is missing or its inputs
+# changed, and only then: a small one without torch for the demo, and one with everything for the rest.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := .venv-demo
 BENCH := $(VENV)/.bench
 DOCS := $(VENV)/.docs
 
@@ -15,12 +16,18 @@ INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
 	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
-	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
+	bench-startup memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
-demo: $(READY)
-	$(BIN)/anybind demo
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/anybind demo
 
 test: lint types imports pytest
+
+$(DEMO)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(DEMO)
+	PIP_CONSTRAINT=constraints.txt $(DEMO)/bin/python -m pip install --disable-pip-version-check --no-compile --editable '.[mini]'
+	touch $@
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
@@ -153,6 +160,10 @@ bench-retrieval: $(READY)
 bench-vad: $(READY)
 	$(BIN)/python benchmarks/vad_rate.py
 
+# Processor seconds of whole commands, in the environment of the demo; needs nothing else.
+bench-startup: $(DEMO)/.ready
+	$(DEMO)/bin/python benchmarks/startup.py
+
 # Peak memory of an hour-long film beside that of a short one, and the heads side by side on UCSD Ped2.
 vad-memory: $(READY)
 	$(BIN)/python benchmarks/vad_memory.py
@@ -199,4 +210,4 @@ $(BENCH): $(READY)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist site core/*.egg-info *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) build dist site core/*.egg-info *.egg-info .pytest_cache .ruff_cache

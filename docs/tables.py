@@ -324,6 +324,15 @@ def measure_few_shot() -> str:
     return format_table(("shots", "zero-shot", *names.values()), rows)
 
 
+def measure_startup() -> str:
+    """Format the processor time of whole commands, relative to that of imports alone."""
+    results = read_results("startup")
+    rows = [(f"`anybind {row['command']}`", f"{row['seconds']:.2f}", f"{row['ratio']:.1f}") for row in results["rows"]]
+    return format_table(
+        ("command", "CPU seconds", "times the floor"), [*rows, ("the floor", f"{results['floor']:.2f}", "1.0")]
+    )
+
+
 def measure_suite() -> str:
     """Format the duration of the suite `mini` with an empty and with a filled store."""
     names = {"first": "with an empty store", "second": "again, with that store"}
@@ -349,6 +358,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "searches": measure_search,
     "training": measure_training,
     "few-shot": measure_few_shot,
+    "startup": measure_startup,
     "suite": measure_suite,
 }
 GENERATED: dict[str, Callable[[], str]] = {
