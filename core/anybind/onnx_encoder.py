@@ -44,6 +44,7 @@ class OnnxEncoder(Encoder):
         prefix: str = "",
         weights_hash: str = "",
         known_hashes: Mapping[str, str] = MappingProxyType({}),
+        lazy: bool = False,
     ) -> None:
         """Load an encoder.
 
@@ -60,6 +61,7 @@ class OnnxEncoder(Encoder):
             weights_hash: hash of the weights of a graph with weights in its file. [default: computed]
             known_hashes: hashes of weights as float32, by that of the weights as they are stored, in float16: this one
                 is computed, in less time.
+            lazy: load the graph at its first use: for files that belong to a package.
 
         Raises:
             MissingExtra: the runtime is not installed.
@@ -73,7 +75,7 @@ class OnnxEncoder(Encoder):
             weights = _as_float32(stored)
         if not isinstance(graph, OnnxNetwork):
             own = {name: array for name, array in weights.items() if name.startswith(prefix)}
-            graph = OnnxNetwork(graph, own, runtime=check_runtime(runtime), sizes=sizes, origin=origin)
+            graph = OnnxNetwork(graph, own, runtime=check_runtime(runtime), sizes=sizes, origin=origin, lazy=lazy)
         self.network, self.weights = graph, weights
         self.modality, self.space, self.logit_scale = modality, space, logit_scale
         self._preprocessing, self._stated_hash = dict(preprocessing), weights_hash
