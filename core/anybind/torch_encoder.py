@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -14,9 +15,13 @@ import torch
 
 from anybind.embeddings import normalize
 from anybind.encoder import Encoder
-from anybind.errors import WeightsMismatch
+from anybind.errors import AnybindWarning, BadOption, WeightsMismatch
+from anybind.inference import FP32
 from anybind.space import Space
 from anybind.tensors import InvalidCard, check_state, hash_state, read_tensors, write_tensors
+
+DTYPES = {FP32: torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+"""Torch dtypes by name of the precision."""
 
 
 class TorchEncoder(Encoder):
@@ -72,6 +77,28 @@ class TorchEncoder(Encoder):
         self.module.to(device)
         return self
 
+    def set_precision(self, precision: str) -> Self:
+        """Compute in `fp32`, `bf16` or `fp16`, by autocast: weights stay as they are, sums stay in float32.
+
+        Raises:
+            BadOption: the device does not support the precision.
+        """
+        kind = self.device.type
+        if precision not in DTYPES:
+            raise BadOption(f"expected a precision of {', '.join(DTYPES)}, got {precision!r}")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # torch warns, and computes in float32
+                torch.autocast(kind, DTYPES[precision], enabled=precision != FP32)
+        except (RuntimeError, UserWarning) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise BadOption(f"the device {kind!r} does not support the precision {precision} ({reason})") from error
+        if kind == "cpu" and precision != FP32 and not _has_fast_instructions(precision):
+            slow = f"{precision} is slower than {FP32} on this processor, which has no instructions for it"
+            warnings.warn(slow, AnybindWarning, stacklevel=2)
+        self.precision = precision
+        return self
+
     def copy(self) -> Self:
         """Return an encoder with a copy of the weights."""
         twin = copy.copy(self)
@@ -97,7 +124,11 @@ class TorchEncoder(Encoder):
         self.module.eval()
         try:
             with torch.inference_mode():
-                return self.features(self.collate(inputs)).float().cpu().numpy()
+                batch = self.collate(inputs)
+                if self.precision == FP32:
+                    return self.features(batch).float().cpu().numpy()
+                with torch.autocast(self.device.type, DTYPES[self.precision]):
+                    return self.features(batch).float().cpu().numpy()
         finally:
             for part, was_training in modes:
                 part.training = was_training
@@ -144,3 +175,12 @@ class TorchEncoder(Encoder):
         check_state(path, state, self.module.state_dict())
         self.module.load_state_dict(state)
         return self
+
+
+def _has_fast_instructions(precision: str) -> bool:
+    """Return whether this processor multiplies matrices of a lower precision without conversion to float32."""
+    checks = {
+        "bf16": ("_is_amx_tile_supported", "_is_avx512_bf16_supported"),
+        "fp16": ("_is_amx_fp16_supported", "_is_avx512_fp16_supported"),
+    }
+    return any(getattr(torch.cpu, name, bool)() for name in checks[precision])

@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, Device, StoreFlag, open_store, print_json, print_table, print_text, sub_app
+from anybind.commandline import (
+    AsJson,
+    BatchSize,
+    Device,
+    Precision,
+    Processes,
+    StoreFlag,
+    Workers,
+    open_store,
+    print_json,
+    print_table,
+    print_text,
+    sub_app,
+)
 from anybind.plugin import list_parts, progress_bar, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import (
@@ -79,7 +92,11 @@ def run(
         int | None, typer.Option(min=1, help="Number of samples, for datasets with this option. [default: all]")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print the plan without evaluating it.")] = False,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    processes: Processes = False,
     device: Device = "cpu",
+    precision: Precision = "fp32",
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
@@ -99,6 +116,10 @@ def run(
             limit=limit,
             seeds=seed or (),
             device=device,
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+            processes=processes,
             dry=plan,
         )
         is_first_rank = ranks.get_rank() == 0

@@ -10,11 +10,14 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    BatchSize,
     BindingName,
     Classes,
     DatasetOptions,
     Device,
     End,
+    Precision,
+    Processes,
     Prompts,
     Region,
     Seed,
@@ -24,6 +27,7 @@ from anybind.commandline import (
     StoreFlag,
     Stride,
     Window,
+    Workers,
     open_store,
     parse_options,
     parse_windows,
@@ -34,6 +38,7 @@ from anybind.commandline import (
 from anybind.dataset import Dataset, load_dataset
 from anybind.evaluation import evaluate as run_evaluation
 from anybind.evaluation import task_sources
+from anybind.loaded import load
 from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
@@ -62,7 +67,11 @@ def evaluate(
     ] = None,
     dataset_options: DatasetOptions = None,
     seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    processes: Processes = False,
     device: Device = "cpu",
+    precision: Precision = "fp32",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -94,17 +103,12 @@ def evaluate(
     if candidate_labels is not None:
         labels = _resolve_labels(candidate_labels, samples)
         configured = create_part(TaskSpec, task, candidate_labels=labels, **options)
-    skipped = SkippedFiles()
-    result = run_evaluation(
-        configured,
-        samples,
-        modality=modality,
-        binding=binding,
-        seed=seed,
-        device=device,
-        store=open_store(store),
-        on_bad=skipped.record if skip_invalid else None,
-    )
+    binder, skipped = load(
+        binding, device=device, store=open_store(store), precision=precision, batch_size=batch_size, workers=workers,
+        processes=processes,
+    ), SkippedFiles()  # fmt: skip
+    on_bad = skipped.record if skip_invalid else None
+    result = run_evaluation(configured, samples, modality=modality, binding=binder, seed=seed, on_bad=on_bad)
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:

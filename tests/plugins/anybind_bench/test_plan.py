@@ -133,13 +133,13 @@ def test_cached_identities_are_valid_while_files_are_unchanged(toys, tmp_path):
     weights = tmp_path / "weights"
     weights.write_text("a")
     binding = anybind.Binding("b", {"text": ConfiguredPart("hash", {"salt": str(weights)})})
-    encoders = BindingEncoders(binding, tmp_path, "cpu", None)
+    encoders = BindingEncoders(binding, tmp_path)
     assert encoders.identities == {}
     identities = encoders.identify(["text"])
     assert not encoders.identities_changed
-    assert BindingEncoders(binding, tmp_path, "cpu", None).identities == identities
+    assert BindingEncoders(binding, tmp_path).identities == identities
     os.utime(weights, ns=(1, 1))
-    assert BindingEncoders(binding, tmp_path, "cpu", None).identities == {}
+    assert BindingEncoders(binding, tmp_path).identities == {}
     assert hash_binding(binding) != hash_binding(anybind.Binding("b", {"text": ConfiguredPart("hash")}))
 
 

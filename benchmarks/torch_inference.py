@@ -1,0 +1,130 @@
+"""Speed of the torch path: channels-last, `torch.compile` and lower precision over eager float32.
+
+Image towers alone, on random images: ViT-B/32 of open_clip with random weights, and EfficientNet-Lite0 of `mini`.
+Variants alternate in one process after a warm-up; `speed` is the median over rounds of eager's time over the variant's,
+`cosine` the lowest cosine similarity of an embedding with eager's. Prints a table and writes torch_inference.json.
+Ratios depend on the instruction sets of the processor, which the results name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+
+import anybind
+from anybind.commandline import print_table
+from anybind.torch_encoder import TorchEncoder
+
+RESULTS = Path(__file__).parent / "results" / "torch_inference.json"
+BATCHES = 1, 32
+SIDE = 224
+Forward = Callable[[torch.Tensor], torch.Tensor]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5, help="rounds [default: 5]")
+    parser.add_argument("--variants", nargs="*", help="measure only these [default: all]")
+    parser.add_argument("--models", nargs="*", help="measure only these [default: all]")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="JSON file to write")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    rows = []
+    for model, module in load_modules().items():
+        if arguments.models and model not in arguments.models:
+            continue
+        for batch in BATCHES:
+            rows += measure_variants(model, module, batch, arguments.rounds, arguments.variants)
+    print_table(("model", "batch", "variant", "speed", "cosine"), [format_row(row) for row in rows])
+    record = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
+        "amx": torch.cpu._is_amx_tile_supported(),
+        "rounds": arguments.rounds,
+        "rows": rows,
+    }
+    arguments.output.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def load_modules() -> dict[str, torch.nn.Module]:
+    """Load the image towers."""
+    torch.manual_seed(0)
+    clip = open_clip.create_model("ViT-B-32", pretrained=None).visual.eval()
+    mini = anybind.load("mini").encoder("image")
+    assert isinstance(mini, TorchEncoder)
+    return {"ViT-B/32": clip, "EfficientNet-Lite0": mini.module.to(memory_format=torch.contiguous_format)}
+
+
+def make_variants(module: torch.nn.Module) -> dict[str, Forward]:
+    """Return functions of a float32 batch; each but `eager` has a copy of the module if it changes its weights."""
+    import copy
+
+    def autocast(dtype: torch.dtype) -> Forward:
+        def forward(images: torch.Tensor) -> torch.Tensor:
+            with torch.autocast("cpu", dtype):
+                return module(images)
+
+        return forward
+
+    last = copy.deepcopy(module).to(memory_format=torch.channels_last)
+    compiled = torch.compile(copy.deepcopy(module))
+    half = copy.deepcopy(module).bfloat16()
+    return {
+        "eager": module,
+        "channels-last": lambda images: last(images.contiguous(memory_format=torch.channels_last)),
+        "torch.compile": compiled,
+        "bf16 autocast": autocast(torch.bfloat16),
+        "bf16 weights": lambda images: half(images.bfloat16()),
+        "fp16 autocast": autocast(torch.float16),
+    }
+
+
+def measure_variants(
+    model: str, module: torch.nn.Module, batch: int, rounds: int, names: list[str] | None
+) -> list[dict[str, Any]]:
+    """Measure all variants of a model at one batch size."""
+    variants = {
+        name: call for name, call in make_variants(module).items() if not names or name == "eager" or name in names
+    }
+    images = torch.randn(batch, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
+    with torch.inference_mode():
+        outputs = {name: call(images).float() for name, call in variants.items()}
+        for _ in range(rounds):
+            for name, call in variants.items():
+                start = time.perf_counter()
+                call(images)
+                seconds[name].append(time.perf_counter() - start)
+    eager = seconds["eager"]
+    return [
+        {
+            "model": model,
+            "batch": batch,
+            "variant": name,
+            "milliseconds": 1000 * statistics.median(seconds[name]),
+            "speed": statistics.median(base / own for base, own in zip(eager, seconds[name], strict=True)),
+            "cosine": torch.cosine_similarity(output, outputs["eager"]).min().item(),
+        }
+        for name, output in outputs.items()
+    ]
+
+
+def format_row(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return a row of the table."""
+    return (row["model"], str(row["batch"]), row["variant"], f"{row['speed']:.2f}", f"{row['cosine']:.5f}")
+
+
+if __name__ == "__main__":
+    main()
