@@ -9,6 +9,7 @@ Ratios depend on the instruction sets of the processor, which the results name.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import statistics
 import time
@@ -22,11 +23,12 @@ import torch
 
 import anybind
 from anybind.commandline import print_table
-from anybind.torch_encoder import TorchEncoder
+from anybind.torch_encoder import DTYPES, TorchEncoder
 
 RESULTS = Path(__file__).parent / "results" / "torch_inference.json"
 BATCHES = 1, 32
 SIDE = 224
+VARIANTS = "eager", "channels-last", "torch.compile", "bf16 autocast", "bf16 weights", "fp16 autocast"
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -67,37 +69,34 @@ def load_modules() -> dict[str, torch.nn.Module]:
     return {"ViT-B/32": clip, "EfficientNet-Lite0": mini.module.to(memory_format=torch.contiguous_format)}
 
 
-def make_variants(module: torch.nn.Module) -> dict[str, Forward]:
-    """Return functions of a float32 batch; each but `eager` has a copy of the module if it changes its weights."""
-    import copy
+def make_variant(module: torch.nn.Module, name: str) -> Forward:
+    """Return a function of a float32 batch; a variant that changes the module has a copy of it."""
+    own = copy.deepcopy(module)
+    if name == "channels-last":
+        own = own.to(memory_format=torch.channels_last)
+        return lambda images: own(images.contiguous(memory_format=torch.channels_last))
+    if name == "torch.compile":
+        return torch.compile(own)
+    if name == "bf16 weights":
+        own = own.bfloat16()
+        return lambda images: own(images.bfloat16())
+    if name == "eager":
+        return own
+    dtype = DTYPES[name.split()[0]]
 
-    def autocast(dtype: torch.dtype) -> Forward:
-        def forward(images: torch.Tensor) -> torch.Tensor:
-            with torch.autocast("cpu", dtype):
-                return module(images)
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype):
+            return own(images)
 
-        return forward
-
-    last = copy.deepcopy(module).to(memory_format=torch.channels_last)
-    compiled = torch.compile(copy.deepcopy(module))
-    half = copy.deepcopy(module).bfloat16()
-    return {
-        "eager": module,
-        "channels-last": lambda images: last(images.contiguous(memory_format=torch.channels_last)),
-        "torch.compile": compiled,
-        "bf16 autocast": autocast(torch.bfloat16),
-        "bf16 weights": lambda images: half(images.bfloat16()),
-        "fp16 autocast": autocast(torch.float16),
-    }
+    return forward
 
 
 def measure_variants(
     model: str, module: torch.nn.Module, batch: int, rounds: int, names: list[str] | None
 ) -> list[dict[str, Any]]:
     """Measure all variants of a model at one batch size."""
-    variants = {
-        name: call for name, call in make_variants(module).items() if not names or name == "eager" or name in names
-    }
+    chosen = [name for name in VARIANTS if not names or name == "eager" or name in names]
+    variants = {name: make_variant(module, name) for name in chosen}
     images = torch.randn(batch, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     with torch.inference_mode():

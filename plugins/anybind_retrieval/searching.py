@@ -106,7 +106,8 @@ def search(
     if mixed and rerank:
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
-        binding = load(binding or _get_binding_name(index), device=device, store=store)
+        precision = "fp32" if index is None else index.card.precision
+        binding = load(binding or _get_binding_name(index), device=device, store=store, precision=precision)
     sources = map_modalities(binding, modalities)
     parsed = parse_query(query, map_modalities(binding), embed_as)
     head = _load_ranking_head(rerank, rerank_options, binding)
@@ -115,6 +116,7 @@ def search(
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
     embedded = parsed.embed(binding, options)
     _check_encoders(index, binding, embedded, sizes)
+    embedded = replace(embedded, vectors=index.card.truncate(embedded.vectors), space=index.card.space)
     hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
     if mixed:
@@ -183,7 +185,7 @@ def _calibrate_hits(
 ) -> list[SearchHit]:
     """Return the hits with calibrated scores, z-scores and marks of weak matches."""
     if query.modality == TEXT:
-        queries = binder.embed(TEXT, BACKGROUND_TEXTS).vectors
+        queries = index.card.truncate(binder.embed(TEXT, BACKGROUND_TEXTS).vectors)
         own_modality = ""
     else:
         encoders = index.card.encoders
