@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anybind.binding import Binding
     from anybind.encoder import Encoder
 
+GUARD = 'a script needs `if __name__ == "__main__":`'
 MAX_POOLS = 4
 """Pools that are kept: one for each modality of a dataset."""
 
@@ -52,8 +53,7 @@ class DecodingPool:
         try:
             error, prepared = self._pool.submit(_prepare_item, plain, derive_seed).result()
         except BrokenProcessPool as failure:
-            remedy = 'a script needs `if __name__ == "__main__":`, and memory must suffice for all; or use threads'
-            raise PluginError(f"a decoding process ended ({remedy})") from failure
+            raise PluginError(f"a decoding process ended: {GUARD}, and memory must suffice for all") from failure
         if error is not None:
             raise rebuild_error(*error)
         return _to_tensors(prepared)
@@ -71,10 +71,12 @@ def open_pool(binding: Binding, modality: str, workers: int) -> DecodingPool:
     """Return the processes for a modality of a binding; the last few pools are kept, since each start takes seconds.
 
     Raises:
-        BadOption: the binding holds objects that cannot be sent to a process.
+        BadOption: the binding holds objects that cannot be sent to a process, or the script has no guard.
     """
-    from multiprocessing import reduction
+    from multiprocessing import process, reduction
 
+    if getattr(process.current_process(), "_inheriting", False):  # as `multiprocessing.spawn` tests it
+        raise BadOption(f"processes that decode files cannot start here: {GUARD}")
     try:
         key = bytes(reduction.ForkingPickler.dumps(binding)), modality, workers
     except Exception as error:

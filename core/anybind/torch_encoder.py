@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -15,13 +15,11 @@ import torch
 
 from anybind.embeddings import normalize
 from anybind.encoder import Encoder
-from anybind.errors import AnybindWarning, BadOption, WeightsMismatch
+from anybind.errors import WeightsMismatch
 from anybind.inference import FP32
+from anybind.low_precision import LowPrecision, check_precision, lock_module
 from anybind.space import Space
 from anybind.tensors import InvalidCard, check_state, hash_state, read_tensors, write_tensors
-
-DTYPES = {FP32: torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-"""Torch dtypes by name of the precision."""
 
 
 class TorchEncoder(Encoder):
@@ -30,6 +28,8 @@ class TorchEncoder(Encoder):
     Attributes:
         module: maps a batch of inputs to (n, d) features, not yet of norm 1. Trainable: `features` keeps gradients.
     """
+
+    _low_precision: LowPrecision | None = None
 
     def __init__(
         self,
@@ -57,6 +57,10 @@ class TorchEncoder(Encoder):
 
         Changes through `.data`, which torch does not count, are not detected; those of an optimiser's step are.
         """
+        with contextlib.nullcontext() if self._low_precision is None else lock_module(self.module):
+            return self._hash_weights()
+
+    def _hash_weights(self) -> str:
         state = self.module.state_dict()
         if any(tensor.is_inference() for tensor in state.values()):  # torch counts no changes of inference tensors
             return hash_state(state)
@@ -78,24 +82,15 @@ class TorchEncoder(Encoder):
         return self
 
     def set_precision(self, precision: str) -> Self:
-        """Compute in `fp32`, `bf16` or `fp16`, by autocast: weights stay as they are, sums stay in float32.
+        """Compute in `fp32`, `bf16` or `fp16`, by autocast, with converted weights of matrix products.
+
+        The module keeps its float32 weights, and `weights_hash` is of these.
 
         Raises:
             BadOption: the device does not support the precision.
         """
-        kind = self.device.type
-        if precision not in DTYPES:
-            raise BadOption(f"expected a precision of {', '.join(DTYPES)}, got {precision!r}")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")  # torch warns, and computes in float32
-                torch.autocast(kind, DTYPES[precision], enabled=precision != FP32)
-        except (RuntimeError, UserWarning) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise BadOption(f"the device {kind!r} does not support the precision {precision} ({reason})") from error
-        if kind == "cpu" and precision != FP32 and not _has_fast_instructions(precision):
-            slow = f"{precision} is slower than {FP32} on this processor, which has no instructions for it"
-            warnings.warn(slow, AnybindWarning, stacklevel=2)
+        check_precision(precision, self.device)
+        self._low_precision = None if precision == FP32 else LowPrecision(precision)
         self.precision = precision
         return self
 
@@ -104,6 +99,7 @@ class TorchEncoder(Encoder):
         twin = copy.copy(self)
         twin.module = copy.deepcopy(self.module)
         twin._weights_hash = None
+        twin.precision, twin._low_precision = FP32, None
         return twin
 
     def collate(self, inputs: Sequence[Any]) -> Any:
@@ -123,15 +119,17 @@ class TorchEncoder(Encoder):
         modes = [(part, part.training) for part in self.module.modules()]
         self.module.eval()
         try:
-            with torch.inference_mode():
-                batch = self.collate(inputs)
-                if self.precision == FP32:
-                    return self.features(batch).float().cpu().numpy()
-                with torch.autocast(self.device.type, DTYPES[self.precision]):
-                    return self.features(batch).float().cpu().numpy()
+            if self._low_precision is None:
+                return self._compute(inputs)
+            with self._low_precision.apply(self.module):
+                return self._compute(inputs)
         finally:
             for part, was_training in modes:
                 part.training = was_training
+
+    def _compute(self, inputs: Sequence[Any]) -> np.ndarray:
+        with torch.inference_mode():
+            return self.features(self.collate(inputs)).float().cpu().numpy()
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of the weights, with the space and the preprocessing in its card.
@@ -175,12 +173,3 @@ class TorchEncoder(Encoder):
         check_state(path, state, self.module.state_dict())
         self.module.load_state_dict(state)
         return self
-
-
-def _has_fast_instructions(precision: str) -> bool:
-    """Return whether this processor multiplies matrices of a lower precision without conversion to float32."""
-    checks = {
-        "bf16": ("_is_amx_tile_supported", "_is_avx512_bf16_supported"),
-        "fp16": ("_is_amx_fp16_supported", "_is_avx512_fp16_supported"),
-    }
-    return any(getattr(torch.cpu, name, bool)() for name in checks[precision])

@@ -19,8 +19,8 @@ from anybind_retrieval.ranking import check_unit_norm, find_nearest_rows, select
 
 FLOAT32 = "float32"
 MAX_CODE = 127
-OVERSAMPLING = 8
-"""Candidates by their bits for each vector that is then compared by its codes: `find_nearest` wants more than 25."""
+OVERSAMPLING, SHARE = 8, 100
+"""Candidates by their bits that are compared by their codes: 8 for each result, at least a hundredth of all."""
 
 
 class StoredVectors(ABC):
@@ -121,7 +121,7 @@ class BinaryVectors(Int8Vectors):
         return {"bits": np.packbits(vectors > 0, axis=1), **super().encode(vectors)}
 
     def find_nearest(self, query: np.ndarray, count: int) -> np.ndarray:
-        n_candidates = OVERSAMPLING * count
+        n_candidates = max(OVERSAMPLING * count, len(self) // SHARE)
         if n_candidates >= len(self):
             return super().find_nearest(query, count)
         from anybind_retrieval.kernels import compare_bits, map_row_slices
