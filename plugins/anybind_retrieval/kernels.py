@@ -31,7 +31,7 @@ def map_row_slices(call: Callable[[slice], object], rows: int) -> None:
 
 @kernel(reorder=True)
 def compare_codes(codes: np.ndarray, query: np.ndarray, scores: np.ndarray) -> None:
-    """Compute the cosine similarities of int8 codes with a query, NaN for codes of zeros.
+    """Compute the cosine similarities of int8 codes with a query, infinite for a damaged row of zeros.
 
     Args:
         codes: (n, d) int8.
@@ -44,7 +44,7 @@ def compare_codes(codes: np.ndarray, query: np.ndarray, scores: np.ndarray) -> N
             code = np.float32(codes[i, j])
             product += code * query[j]
             squares += code * code
-        scores[i] = product / np.sqrt(squares)
+        scores[i] = product / np.sqrt(squares) if squares > 0 else np.float32(np.inf)
 
 
 @kernel(reorder=True)

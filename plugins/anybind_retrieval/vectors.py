@@ -19,8 +19,8 @@ from anybind_retrieval.ranking import check_unit_norm, find_nearest_rows, select
 
 FLOAT32 = "float32"
 MAX_CODE = 127
-OVERSAMPLING, SHARE = 8, 100
-"""Candidates by their bits that are compared by their codes: 8 for each result, at least a hundredth of all."""
+OVERSAMPLING, SHARE = 8, 200
+"""Candidates by their bits that are compared by their codes: 8 for each result, at least one in 200 of all."""
 
 
 class StoredVectors(ABC):
@@ -104,11 +104,7 @@ class Int8Vectors(StoredVectors):
         return codes / norms
 
     def find_nearest(self, query: np.ndarray, count: int) -> np.ndarray:
-        from anybind_retrieval.kernels import compare_codes, map_row_slices  # imports numba
-
-        codes, scores = self.tensors["codes"], np.empty(len(self), np.float32)
-        map_row_slices(lambda rows: compare_codes(codes[rows], query, scores[rows]), len(scores))
-        return select_largest(scores, count)
+        return _select_nearest(self.tensors["codes"], query, count)
 
 
 class BinaryVectors(Int8Vectors):
@@ -134,7 +130,15 @@ class BinaryVectors(Int8Vectors):
         sums = np.ascontiguousarray(padded.reshape(-1, 8) @ signs.T)
         map_row_slices(lambda rows: compare_bits(bits[rows], sums, scores[rows]), len(scores))
         candidates = np.sort(select_largest(scores, n_candidates))
-        return candidates[select_largest(self.read(candidates) @ query, count)]
+        return candidates[_select_nearest(self.tensors["codes"][candidates], query, count)]
+
+
+def _select_nearest(codes: np.ndarray, query: np.ndarray, count: int) -> np.ndarray:
+    from anybind_retrieval.kernels import compare_codes, map_row_slices  # imports numba
+
+    scores = np.empty(len(codes), np.float32)
+    map_row_slices(lambda rows: compare_codes(codes[rows], query, scores[rows]), len(scores))
+    return select_largest(scores, count)
 
 
 VECTORS: Mapping[str, type[StoredVectors]] = {FLOAT32: FloatVectors, "int8": Int8Vectors, "binary": BinaryVectors}
