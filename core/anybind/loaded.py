@@ -42,8 +42,9 @@ def load(
         UnknownName: no such binding; the message suggests the nearest names.
         BadInput, BadOption: the TOML file cannot be read or is invalid, or an option is.
     """
-    found = binding if isinstance(binding, Binding) else find_binding(binding)
-    return Binder(found, device, store, InferenceOptions(precision, batch_size, workers, processes))
+    if not isinstance(binding, Binding):
+        binding = find_binding(binding)
+    return Binder(binding, device, store, InferenceOptions(precision, batch_size, workers, processes))
 
 
 def load_encoder(

@@ -52,8 +52,8 @@ def index(
     vectors: Annotated[
         str,
         typer.Option(
-            help="Store vectors as float32, int8 (a quarter of the size) or binary (int8, and bits that a search reads first)."
-            " [default: those of the index, or float32]"
+            help="Store vectors as float32, int8 (a quarter of the size) or binary (int8, and bits that a search reads"
+            " first). [default: those of the index, or float32]"
         ),
     ] = "",
     truncate_dim: Annotated[

@@ -148,8 +148,8 @@ VECTORS: Mapping[str, type[StoredVectors]] = {FLOAT32: FloatVectors, "int8": Int
 def check_vectors(name: str) -> None:
     """Raise `BadOption` unless there is such a way to store vectors."""
     if name not in VECTORS:
-        known = ", ".join(VECTORS)
-        raise BadOption(f"expected vectors of {known}, got {name!r}{errors.suggest_names(name, VECTORS)}")
+        names = ", ".join(VECTORS)
+        raise BadOption(f"expected vectors of {names}, got {name!r}{errors.suggest_names(name, VECTORS)}")
 
 
 def concatenate_tensors(parts: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:

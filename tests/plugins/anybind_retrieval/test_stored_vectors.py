@@ -20,7 +20,7 @@ from anybind_retrieval.vectors import VECTORS
 
 ENCODER = IndexedEncoder("image", "0" * 12)
 DIM, COUNT = 100, 3000
-"""A dimension that is no multiple of 8, and more entries than a search of bits takes as candidates."""
+"""A dimension not divisible by 8, and more entries than a search of bits takes as candidates."""
 
 
 def make_vectors(count=COUNT, seed=0):
@@ -48,8 +48,8 @@ def test_recall_and_size(tmp_path, stored, least, size):
     exact = write_index(tmp_path / "exact.safetensors", vectors)
     index = write_index(tmp_path / "coded.safetensors", vectors, stored)
     queries = make_vectors(60)
-    found = [len(set(list_paths(exact, query)) & set(list_paths(index, query))) for query in queries]
-    assert np.mean(found) / 10 >= least
+    counts = [len(set(list_paths(exact, query)) & set(list_paths(index, query))) for query in queries]
+    assert np.mean(counts) / 10 >= least
     paths = 40 * COUNT  # bytes that both have
     sizes = [(tmp_path / f"{name}.safetensors").stat().st_size - paths for name in ("coded", "exact")]
     assert sizes[0] < size * sizes[1]
@@ -75,8 +75,8 @@ def test_an_update_keeps_stored_rows_as_they_are(tmp_path, stored):
     writer.drop("image", {("/i/00003.png", "")})
     writer.add("image", [IndexEntry("/i/99999.png", 1, 1)], vectors[:1])
     writer.finish(before.card)
-    kept, after = before.get_vectors("image"), FileIndex(path).get_vectors("image")
-    np.testing.assert_array_equal(after, np.concatenate([np.delete(kept, 3, axis=0), kept[:1]]))
+    rows, after = before.get_vectors("image"), FileIndex(path).get_vectors("image")
+    np.testing.assert_array_equal(after, np.concatenate([np.delete(rows, 3, axis=0), rows[:1]]))
 
 
 def test_a_float32_index_is_as_earlier_versions_wrote_it(tmp_path):
@@ -154,7 +154,7 @@ def test_a_truncated_index_has_the_first_dimensions_of_norm_one(media, tmp_path,
         ({"vectors": "int"}, r"expected vectors of float32, int8, binary, got 'int'; did you mean 'int8'\?"),
     ],
 )
-def test_invalid_formats_are_one_line_and_write_nothing(media, tmp_path, options, message):
+def test_invalid_formats_are_one_line_and_leave_no_file(media, tmp_path, options, message):
     with pytest.raises(BadOption, match=message):
         build_index(tmp_path / "i.safetensors", media.folder, binding="colours", **options)
     assert not (tmp_path / "i.safetensors").exists()
