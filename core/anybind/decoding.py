@@ -143,8 +143,9 @@ def _to_arrays(value: Any) -> Any:
         return type(value)(map(_to_arrays, value))
     if isinstance(value, dict):
         return {key: _to_arrays(each) for key, each in value.items()}
-    is_tensor = "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor)
-    return _Tensor(value.numpy()) if is_tensor else value
+    if "torch" in sys.modules and isinstance(value, sys.modules["torch"].Tensor):
+        return _Tensor(value.numpy())  # pyright: ignore[reportAttributeAccessIssue]
+    return value
 
 
 def _to_tensors(value: Any) -> Any:

@@ -317,3 +317,19 @@ def is_running(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_the_command_embeds_with_these_options(cli, tmp_path, monkeypatch):
+    files = write_files(tmp_path, 7)
+    sizes = []
+    encode = Counting.encode
+    monkeypatch.setattr(Counting, "encode", lambda self, inputs: [sizes.append(len(inputs)), encode(self, inputs)][1])
+    arguments = ["embed", *files, "-o", tmp_path / "e.safetensors", "--encoder", "count", "--no-store"]
+    process = cli(*arguments, "--batch-size", "3", "--workers", "1", "--device", "cpu,cpu")
+    assert process.code == 0, process
+    assert sorted(sizes) == [1, 3, 3]
+    assert LettersReader.most_open == 1
+    result = anybind.load_embeddings(tmp_path / "e.safetensors")["letters"]
+    np.testing.assert_array_equal(result.vectors, load().embed("letters", files).vectors)
+    refused = cli(*arguments, "--precision", "int4")
+    assert (refused.code, refused.err) == (2, "error: expected a precision of fp32, bf16, fp16, got 'int4'\n")
