@@ -55,7 +55,6 @@ def main() -> None:
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "avx512_bf16": torch.cpu._is_avx512_bf16_supported(),
         "amx": torch.cpu._is_amx_tile_supported(),
-        "rounds": arguments.rounds,
         "rows": rows,
     }
     arguments.output.write_text(json.dumps(record, indent=1) + "\n")
@@ -110,6 +109,7 @@ def measure_variants(
             "model": model,
             "batch": batch,
             "variant": name,
+            "rounds": rounds,
             "milliseconds": 1000 * statistics.median(seconds[name]),
             "speed": statistics.median(base / own for base, own in zip(eager, seconds[name], strict=True)),
             "cosine": torch.cosine_similarity(output, outputs["eager"]).min().item(),

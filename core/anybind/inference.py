@@ -11,7 +11,7 @@ FP32 = "fp32"
 PRECISIONS = FP32, "bf16", "fp16"
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_WORKERS = 4
-"""Largest default number of decoding threads: more gain nothing, since readers hold the interpreter lock in part."""
+"""Largest default number of decoding threads."""
 
 
 def check_count(name: str, value: object) -> None:
@@ -30,7 +30,7 @@ class InferenceOptions:
         batch_size: number of samples encoded at once, at least 1.
         workers: number of files decoded at a time, at least 1; None for one a processor, at most 4.
         processes: decode in processes instead of threads. Each loads the encoder, for its preprocessing, so that they
-            pay from thousands of files on; a script that uses them needs `if __name__ == "__main__":`.
+            can pay for thousands of images on many cores; a script then needs `if __name__ == "__main__":`.
 
     Raises:
         BadOption: a value of another kind or range.

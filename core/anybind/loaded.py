@@ -36,7 +36,7 @@ def load(
         batch_size: number of samples encoded at once.
         workers: number of files decoded at a time. [default: one a processor, at most 4]
         processes: decode files in processes instead of threads. Each loads the encoder, for its preprocessing, so this
-            pays from thousands of files on; a script then needs `if __name__ == "__main__":`.
+            can pay for thousands of images on many cores; a script then needs `if __name__ == "__main__":`.
 
     Raises:
         UnknownName: no such binding; the message suggests the nearest names.
