@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import anybind
+from anybind.binder import open_decoding_pool
 from anybind.commandline import print_table
-from anybind.decoding import open_pool
 from anybind.loading import Loader, load_batches, to_item
 from anybind.modality import find_modality
 
@@ -87,7 +87,7 @@ def measure_seconds(binder: anybind.Binder, modality: str, files: Sequence[Path]
 
 def decode(binder: anybind.Binder, modality: str, files: Sequence[Path], processes: bool) -> None:
     """Decode files in threads or in processes."""
-    pool = open_pool(binder.binding, modality, WORKERS) if processes else None
+    pool = open_decoding_pool(binder.binding, modality, WORKERS) if processes else None
     load = Loader(find_modality(modality), binder.encoder(modality), 0, None, pool)
     items = ((number, to_item(load.modality, number, file)) for number, file in enumerate(files))
 

@@ -303,7 +303,7 @@ def measure_torch_inference() -> str:
         (*key, *(f"{batch[size]['speed']:.1f}" for size in (1, 32)), f"{min(b['cosine'] for b in batch.values()):.4f}")
         for key, batch in rows.items()
     ]
-    return format_table(("tower", "variant", "speed, batch of 1", "batch of 32", "cosine"), cells)
+    return format_table(("image encoder", "variant", "speed, batch of 1", "batch of 32", "cosine"), cells)
 
 
 def measure_decoding() -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from anybind import ranks
 from anybind.adapter import Adapter, find_route
 from anybind.binding import Binding, ConfiguredPart
-from anybind.decoding import open_pool
+from anybind.decoding import DecodingPool, open_pool
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
 from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, suggest_names
@@ -244,7 +244,7 @@ class Binder:
         empty = self._empty_embeddings(modality, derive_seed, adapted=False)
         name, device = self.binding.encoders[modality].name, self._first_device
         table = None if self.store is None else open_table(self.store, encoder, name, empty.encoder, device)
-        pool = open_pool(self.binding, modality, options.n_workers) if options.processes else None
+        pool = open_decoding_pool(self.binding, modality, options.n_workers) if options.processes else None
         load = Loader(find_modality(modality), encoder, derive_seed, table, pool)
         encoders = [encoder, *(replica.encoder(modality) for replica in self._replicas)]
         numbered = ((number, to_item(load.modality, number, item)) for number, item in items)
@@ -281,3 +281,12 @@ class Binder:
         for adapter in self.route(modality) if adapted else ():
             embeddings = adapter(embeddings)
         return embeddings
+
+
+def open_decoding_pool(binding: Binding, modality: str, workers: int) -> DecodingPool:
+    """Return processes that read and preprocess files for the encoder of a modality; see `open_pool`."""
+    return open_pool(partial(_load_cpu_encoder, binding, modality), workers)
+
+
+def _load_cpu_encoder(binding: Binding, modality: str) -> Encoder:
+    return Binder(binding).encoder(modality)

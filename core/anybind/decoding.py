@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,6 @@ from anybind.item import Item
 from anybind.ranks import rebuild_error, serialize_error
 
 if TYPE_CHECKING:
-    from anybind.binding import Binding
     from anybind.encoder import Encoder
 
 GUARD = 'a script needs `if __name__ == "__main__":`'
@@ -27,18 +27,18 @@ MAX_POOLS = 4
 
 
 class DecodingPool:
-    """Processes that load the encoder of one modality of a binding, for its preprocessing.
+    """Processes that load one encoder, for its preprocessing.
 
     They are started, not forked: a forked process hangs in libraries with threads of their own, such as Polars.
     """
 
-    def __init__(self, binding: Binding, modality: str, workers: int) -> None:
+    def __init__(self, load_encoder: Callable[[], Encoder], workers: int) -> None:
         """Start no process yet: the first file does."""
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(binding, modality))
+        self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(load_encoder,))
 
     def prepare(self, item: Item, derive_seed: int | None) -> Any:
         """Read and preprocess the file of an item in a process, and wait for it.
@@ -53,6 +53,7 @@ class DecodingPool:
         try:
             error, prepared = self._pool.submit(_prepare_item, plain, derive_seed).result()
         except BrokenProcessPool as failure:
+            _forget_pool(self)
             raise PluginError(f"a decoding process ended: {GUARD}, and memory must suffice for all") from failure
         if error is not None:
             raise rebuild_error(*error)
@@ -63,12 +64,16 @@ class DecodingPool:
         self._pool.shutdown(wait=False)
 
 
-_pools: OrderedDict[tuple[bytes, str, int], DecodingPool] = OrderedDict()
+_pools: OrderedDict[tuple[bytes, int], DecodingPool] = OrderedDict()
 _lock = threading.Lock()
 
 
-def open_pool(binding: Binding, modality: str, workers: int) -> DecodingPool:
-    """Return the processes for a modality of a binding; the last few pools are kept, since each start takes seconds.
+def open_pool(load_encoder: Callable[[], Encoder], workers: int) -> DecodingPool:
+    """Return the processes for an encoder; the last few pools are kept, since each start takes seconds.
+
+    Args:
+        load_encoder: called in each process; sent there, and a part of the key, so a `partial` of a function.
+        workers: number of processes.
 
     Raises:
         BadOption: the binding holds objects that cannot be sent to a process, or the script has no guard.
@@ -78,30 +83,36 @@ def open_pool(binding: Binding, modality: str, workers: int) -> DecodingPool:
     if getattr(process.current_process(), "_inheriting", False):  # as `multiprocessing.spawn` tests it
         raise BadOption(f"processes that decode files cannot start here: {GUARD}")
     try:
-        key = bytes(reduction.ForkingPickler.dumps(binding)), modality, workers
+        key = bytes(reduction.ForkingPickler.dumps(load_encoder)), workers
     except Exception as error:
-        raise BadOption(f"binding {binding.name!r} cannot be sent to decoding processes; use threads") from error
+        raise BadOption("the binding holds objects that cannot be sent to decoding processes; use threads") from error
     with _lock:
         if key not in _pools:
-            _pools[key] = DecodingPool(binding, modality, workers)
+            _pools[key] = DecodingPool(load_encoder, workers)
         _pools.move_to_end(key)
         while len(_pools) > MAX_POOLS:
             _pools.popitem(last=False)[1].close()
         return _pools[key]
 
 
-_worker: tuple[str, Encoder] | None = None
+def _forget_pool(pool: DecodingPool) -> None:
+    """Start processes again at the next call."""
+    with _lock:
+        for key in [key for key, each in _pools.items() if each is pool]:
+            del _pools[key]
 
 
-def _start_worker(binding: Binding, modality: str) -> None:
+_encoder: Encoder | None = None
+"""The encoder of a worker process."""
+
+
+def _start_worker(load_encoder: Callable[[], Encoder]) -> None:
     """Load the encoder in a worker process, on the CPU and one thread."""
-    global _worker
+    global _encoder
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the run
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
-    from anybind.binder import Binder
-
-    _worker = modality, Binder(binding).encoder(modality)
+    _encoder = load_encoder()
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
 
@@ -124,9 +135,8 @@ def _prepare_item(item: Item, derive_seed: int | None) -> tuple[tuple[str, str] 
     from anybind.loading import Loader
     from anybind.modality import find_modality
 
-    assert _worker is not None
-    modality, encoder = _worker
-    loaded = Loader(find_modality(modality), encoder, derive_seed)((0, item))
+    assert _encoder is not None
+    loaded = Loader(find_modality(_encoder.modality), _encoder, derive_seed)((0, item))
     if loaded.error is not None:
         return serialize_error(loaded.error), None
     return None, _to_arrays(loaded.prepared)

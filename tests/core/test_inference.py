@@ -16,7 +16,7 @@ import pytest
 
 import anybind
 from anybind import Binding
-from anybind.decoding import open_pool
+from anybind.binder import open_decoding_pool
 from anybind.encoder import Encoder
 from anybind.errors import BadOption
 from anybind.modality import Modality
@@ -189,8 +189,8 @@ def test_an_encoder_without_torch_refuses_a_lower_precision():
 
 def test_a_binding_with_objects_is_not_sent_to_processes(tmp_path):
     binding = Binding("b", {"letters": Binding.configure("count", lock=threading.Lock())})
-    with pytest.raises(BadOption, match="'b' cannot be sent to decoding processes; use threads"):
-        open_pool(binding, "letters", 2)
+    with pytest.raises(BadOption, match="holds objects that cannot be sent to decoding processes; use threads"):
+        open_decoding_pool(binding, "letters", 2)
 
 
 PLUGIN = """
@@ -277,17 +277,26 @@ def test_processes_decode_files_and_report_errors_as_threads_do(run_script, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["a script without a guard", "a reader that crashes"])
-def test_a_process_that_ends_is_one_error(run_script, tmp_path, case):
-    files = write_files(tmp_path, 2)
-    if case == "a reader that crashes":
-        files[1].write_bytes(b"L:crash")
-        files = files[1:]
-    guard = 'if __name__ == "__main__":' if case == "a reader that crashes" else "if True:"
-    process = run_script(f"{guard}\n    main()", *files)
-    out, _ = process.communicate(timeout=120)
+def test_a_script_without_a_guard_is_one_error(run_script, tmp_path):
+    out, _ = run_script("main()", *write_files(tmp_path, 1)).communicate(timeout=120)
     assert "PluginError" in out
     assert 'a script needs `if __name__ == "__main__":`' in out
+
+
+@pytest.mark.slow
+def test_a_reader_that_crashes_is_one_error_and_the_next_call_starts_processes_again(run_script, tmp_path):
+    crash, intact = write_files(tmp_path, 2)
+    crash.write_bytes(b"L:crash")
+    main = f"""
+    if __name__ == "__main__":
+        binder = main()
+        print(len(binder.embed("letters", {str(intact)!r})))
+    """
+    out, err = run_script(main, crash).communicate(timeout=120)
+    first, second = out.splitlines()
+    assert first.startswith("[] [")
+    assert "PluginError" in first
+    assert second == "1", err
 
 
 @pytest.mark.slow
