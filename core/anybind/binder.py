@@ -199,6 +199,8 @@ class Binder:
             items = [items]
         listed, options = list(items), self.options.override(batch_size, workers)
         if ranks.get_world_size() > 1:
+            if self._replicas:
+                raise BadOption(f"under torchrun each process has one device, got {self.device!r}")
 
             def embed_numbers(numbers: range, on_invalid: OnInvalid) -> Iterator[tuple[list[int], Embeddings]]:
                 own = ((number, listed[number]) for number in numbers)
