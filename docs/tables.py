@@ -342,6 +342,36 @@ def measure_training() -> str:
     return format_table(("ours", "baseline", "samples per s", "baseline's", "ratio"), rows)
 
 
+def measure_few_shot() -> str:
+    """Format the top-1 accuracy of few-shot methods, by shots."""
+    names = {
+        "full": "fine-tuned (`mini-few-shot`)",
+        "prompts": "learned prompts",
+        "linear-probe": "linear probe on the frozen encoder",
+    }
+    by_shots: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in read_results("few_shot")["rows"]:
+        by_shots.setdefault(row["shots"], {})[row["method"]] = row
+    rows = [
+        (
+            shots,
+            f"{rows['full']['before']:.3f}",
+            *(f"{rows[name]['top1']:.3f} ({rows[name]['spread']:.3f})" for name in names),
+        )
+        for shots, rows in by_shots.items()
+    ]
+    return format_table(("shots", "zero-shot", *names.values()), rows)
+
+
+def measure_startup() -> str:
+    """Format the processor time of whole commands, relative to that of imports alone."""
+    results = read_results("startup")
+    rows = [(f"`anybind {row['command']}`", f"{row['seconds']:.2f}", f"{row['ratio']:.1f}") for row in results["rows"]]
+    return format_table(
+        ("command", "CPU seconds", "times the floor"), [*rows, ("the floor", f"{results['floor']:.2f}", "1.0")]
+    )
+
+
 def measure_suite() -> str:
     """Format the duration of the suite `mini` with an empty and with a filled store."""
     names = {"first": "with an empty store", "second": "again, with that store"}
@@ -369,6 +399,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "decoding": measure_decoding,
     "index-formats": measure_index_formats,
     "training": measure_training,
+    "few-shot": measure_few_shot,
+    "startup": measure_startup,
     "suite": measure_suite,
 }
 GENERATED: dict[str, Callable[[], str]] = {

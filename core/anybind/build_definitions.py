@@ -3,7 +3,7 @@
     python -m anybind.build_definitions FOLDER [FILE]
 
 FOLDER has `data.noun` and `index.noun`, in Debian `/usr/share/wordnet` of the package `wordnet-base`. Each line of the
-result is a definition, a tab, and its nouns separated by `|`, each after the rank of the definition among the noun's.
+result is a noun and its definitions, separated by tabs; the lines are sorted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_SENSES = 3
 
 
 def build_table(folder: Path) -> str:
-    """Build the text of the file: WordNet's licence in lines of `#`, then the definitions.
+    """Build the text of the file: WordNet's licence in lines of `#`, then the nouns.
 
     Args:
         folder: with `data.noun` and `index.noun`, whose formats are in WordNet's manual page wndb(5WN).
@@ -36,13 +36,12 @@ def build_table(folder: Path) -> str:
             offset, field = line.split(maxsplit=2)[:2]
             if field in FIELDS:
                 senses[offset] = (FIELDS[field], line.split(" | ", 1)[1].split('; "')[0].strip().rstrip(";"))
-    nouns: dict[str, list[str]] = {offset: [] for offset in senses}
+    rows = []
     for noun, offsets in _read_index(folder / "index.noun"):
         visible = sorted((offset for offset in offsets if offset in senses), key=lambda offset: senses[offset][0])
-        for rank, offset in enumerate(visible[:MAX_SENSES]):
-            nouns[offset].append(f"{rank}{noun}")
-    rows = [f"{senses[offset][1]}\t{'|'.join(names)}" for offset, names in nouns.items() if names]
-    return "\n".join([*notice, *rows]) + "\n"
+        if visible:
+            rows.append("\t".join([noun, *(senses[offset][1] for offset in visible[:MAX_SENSES])]))
+    return "\n".join([*notice, *sorted(rows)]) + "\n"
 
 
 def _read_index(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -22,6 +22,7 @@ from anybind.escaping import escape_text
 from anybind.files import check_input, check_output
 from anybind.hooks import CORE_COMMANDS
 from anybind.locks import lock_output
+from anybind.part import Part
 from anybind.registry import find_part, list_parts, registry
 from anybind.spec import CommandSpec
 
@@ -35,7 +36,7 @@ class LazyCommand(TyperCommand):
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         name = self.name or ""
         # A name that two plugins claim is still listed; running it reports the clash.
-        target = (CORE_COMMANDS.get(name) or find_part(CommandSpec, name)).load()
+        target = _find_command(name).load()
         app = target
         if not isinstance(target, typer.Typer):
             app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -84,6 +85,20 @@ def _escape_usage_errors() -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def _explain_missing_extra(ctx: Any) -> Iterator[None]:
+    """Raise `MissingExtra` for a package that a command imports while it runs and that its extra has."""
+    try:
+        yield
+    except ModuleNotFoundError:
+        with _find_command(ctx.invoked_subcommand).explain_missing_extra():
+            raise
+
+
+def _find_command(name: str) -> Part[CommandSpec]:
+    return CORE_COMMANDS.get(name) or find_part(CommandSpec, name)
+
+
 class CommandList(TyperGroup):
     """Core's commands and those of plugins, by their specs."""
 
@@ -98,7 +113,7 @@ class CommandList(TyperGroup):
         return None
 
     def invoke(self, ctx: Any) -> Any:
-        with _escape_usage_errors():
+        with _escape_usage_errors(), _explain_missing_extra(ctx):
             return super().invoke(ctx)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:

@@ -34,6 +34,13 @@ Workers = Annotated[
 Processes = Annotated[
     bool, typer.Option("--processes", help="Decode in processes, not threads: each loads the encoder, for many files.")
 ]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="How encoders run: onnx, openvino or torch. [default: auto, onnx on the CPU where an encoder has a graph,"
+        " else torch]"
+    ),
+]
 BatchSize = Annotated[int, typer.Option(min=1, help="Number of samples encoded at once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 SkipInvalid = Annotated[bool, typer.Option("--skip-invalid", help="Skip files that cannot be read, and list them.")]

@@ -6,6 +6,7 @@ Exception
     |   +-- InvalidCard   the card of a safetensors file (anybind.tensors)
     |   +-- MissingData   data missing in a dataset's folder (anybind.item)
     +-- BadOption         an option or configuration file
+    |   +-- UnsupportedBackend  an encoder that a backend cannot run
     +-- UnknownName       the name of a plugin or part
     +-- NameClash         a name that two distributions register
     +-- MissingExtra      a package that is not installed
@@ -40,6 +41,10 @@ class BadInput(AnybindError):
 
 class BadOption(AnybindError):
     """An invalid option, label list, or configuration file (recipe, binding)."""
+
+
+class UnsupportedBackend(BadOption):
+    """A backend that cannot run an encoder: it has no ONNX graph, or weights of another network."""
 
 
 class UnknownName(AnybindError):

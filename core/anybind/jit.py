@@ -1,28 +1,116 @@
-"""`kernel`: compiles loops with numba, and caches the machine code if the folder is writable."""
+"""`kernel`: loops that numba compiles, at their first call, with machine code cached on disk."""
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+import threading
 from collections.abc import Callable
+from functools import cache, update_wrapper
 from typing import Any
 
+from anybind.errors import MissingExtra
 
-def kernel(function: Callable[..., Any] | None = None, /, *, reorder: bool = False) -> Callable[..., Any]:
+SMALL = 1 << 21
+"""Default number of elements in all that a kernel's version in NumPy handles in a process."""
+_LOCK = threading.RLock()
+"""Held while a kernel is created: threads share kernels."""
+
+
+class Kernel:
+    """A function that numba compiles at its first call; see `kernel`."""
+
+    def __init__(
+        self, function: Callable[..., Any], vectorised: Callable[..., Any] | None, limit: int, reorder: bool
+    ) -> None:
+        update_wrapper(self, function)
+        self.py_func = function
+        self.vectorised, self._limit = vectorised, limit
+        self._reorder = reorder
+        self._compiled: Any = None
+        self._n_small = 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._compiled is not None:
+            return self._compiled(*arguments)
+        if self.vectorised is not None:
+            self._n_small += arguments[0].size
+            if self._n_small <= self._limit or not _has_numba():
+                return self.vectorised(*arguments)
+        return self.compile()(*arguments)
+
+    def compile(self) -> Any:
+        """Return numba's function, created once; raise `MissingExtra` without numba."""
+        with _LOCK:
+            if self._compiled is None:
+                numba = _import_numba()
+                fastmath = {"reassoc", "contract"} if self._reorder else False
+                options: dict[str, Any] = {"nogil": True, "fastmath": fastmath}
+                try:
+                    self._compiled = numba.njit(cache=True, **options)(self.py_func)
+                except RuntimeError:  # "cannot cache function: no locator available"
+                    self._compiled = numba.njit(**options)(self.py_func)
+        return self._compiled
+
+    @property
+    def _numba_type_(self) -> Any:
+        """The type by which numba resolves calls of this kernel in another."""
+        return self.compile()._numba_type_
+
+
+def kernel(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    vectorised: Callable[..., Any] | None = None,
+    limit: int = SMALL,
+    reorder: bool = False,
+) -> Callable[..., Any]:
     """Decorate a function, with or without options, to be compiled by numba and run without the interpreter lock.
 
-    It is compiled at its first call. The machine code is cached beside the module, or in the user's cache folder
-    (`NUMBA_CACHE_DIR` sets another); if neither is writable, each process compiles it again. For modules that a spec
-    with an extra targets, since core does not depend on numba.
+    numba is imported, and the function compiled, at its first call. The machine code is cached beside the module, or in
+    the user's cache folder (`NUMBA_CACHE_DIR` sets another); if neither is writable, each process compiles it again.
+    For plugins with an extra that has numba, on which core does not depend.
+
+    A call raises `MissingExtra` where numba is needed and not installed.
 
     Args:
         function: the function.
+        vectorised: the same in NumPy, with equal results, since importing numba takes longer than small inputs. It
+            is called until the process has given it more than `limit` elements, and always without numba.
+        limit: elements of the first argument, an array, in all calls of `vectorised`.
         reorder: allow another order of sums (always the same one), which vectorised loops need.
     """
     if function is None:
-        return lambda function: kernel(function, reorder=reorder)
-    import numba
+        return lambda function: Kernel(function, vectorised, limit, reorder)
+    return Kernel(function, vectorised, limit, reorder)
 
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract"} if reorder else False}
+
+def _has_numba() -> bool:
+    return importlib.util.find_spec("numba") is not None
+
+
+@cache
+def _import_numba() -> Any:
+    """Import numba; on a terminal, its first compilation (not a load from the cache) prints a line to stderr."""
     try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # "cannot cache function: no locator available"
-        return numba.njit(**options)(function)
+        import numba
+    except ModuleNotFoundError as error:
+        raise MissingExtra("compiled loops need the package 'numba': pip install 'anybind[events]'") from error
+
+    if sys.stderr.isatty():
+        from numba.core import event
+
+        class Announcer(event.Listener):
+            announced = False
+
+            def on_start(self, event: Any) -> None:
+                if not self.announced:
+                    self.announced = True
+                    sys.stderr.writelines(["compiling loops for this machine, once: later runs use the cache\n"])
+
+            def on_end(self, event: Any) -> None:
+                pass
+
+        event.register("numba:compile", Announcer())
+    return numba

@@ -19,6 +19,7 @@ def load(
     binding: str | os.PathLike[str] | Binding = "mini",
     *,
     device: str = "cpu",
+    backend: str = "auto",
     store: EmbeddingStore | None = None,
     precision: str = FP32,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -30,6 +31,9 @@ def load(
     Args:
         binding: for instance `mini`, `clip-vit-b-32`, `open_clip:local-dir:/models/b32`, `my.toml`.
         device: torch device, or several of one type, `cuda:0,cuda:1`, which take a batch each.
+        backend: `onnx` or `openvino` for encoders with an ONNX graph, on the CPU and without torch; `torch` for the
+            others, for training and other devices; `auto` for `onnx` on the CPU in `fp32` where an encoder has a graph.
+            All give the same embeddings to 1e-4, and the same identities.
         store: embedding store, in which embeddings are looked up and stored. [default: none]
         precision: `fp32`, `bf16` or `fp16` for encoders on torch. A lower precision changes embeddings, so it is a part
             of their identity.
@@ -40,17 +44,18 @@ def load(
 
     Raises:
         UnknownName: no such binding; the message suggests the nearest names.
-        BadInput, BadOption: the TOML file cannot be read or is invalid, or an option is.
+        BadInput, BadOption: the TOML file cannot be read or is invalid, or an option is, or there is no such backend.
     """
     if not isinstance(binding, Binding):
         binding = find_binding(binding)
-    return Binder(binding, device, store, InferenceOptions(precision, batch_size, workers, processes))
+    return Binder(binding, device, store, InferenceOptions(precision, batch_size, workers, processes), backend=backend)
 
 
 def load_encoder(
     name: str,
     *,
     device: str = "cpu",
+    backend: str = "auto",
     store: EmbeddingStore | None = None,
     precision: str = FP32,
     batch_size: int = DEFAULT_BATCH_SIZE,
@@ -62,7 +67,7 @@ def load_encoder(
 
     Args:
         name: registered name of the encoder.
-        device, store, precision, batch_size, workers, processes: as for `load`.
+        device, backend, store, precision, batch_size, workers, processes: as for `load`.
         options: options of the encoder.
 
     Raises:
@@ -71,4 +76,4 @@ def load_encoder(
     """
     spec = find_part(EncoderSpec, name).spec
     binding = Binding(name, {spec.modality: ConfiguredPart(name, options)}, summary=spec.summary)
-    return Binder(binding, device, store, InferenceOptions(precision, batch_size, workers, processes))
+    return Binder(binding, device, store, InferenceOptions(precision, batch_size, workers, processes), backend=backend)

@@ -188,7 +188,7 @@ def open_table(store: EmbeddingStore, encoder: Encoder, name: str, identity: str
     description = {
         "encoder": identity,
         "modality": modality,
-        "class": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
+        "class": name,
         "dim": encoder.space.dim,
         "device": device.partition(":")[0],
         "plugins": {each.name: f"{each.distribution} {each.version}" for each in list_plugins() if each.name in used},

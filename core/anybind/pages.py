@@ -1,7 +1,7 @@
 """HTML pages: self-contained files with embedded images.
 
 Public: plugins may import these names. A template begins with `{% extends "page_base.html" %}` and fills the blocks
-`title`, `style` and `content`.
+`title`, `style` and `content`. With the field `settings`, a mapping, the page ends with a list of settings.
 """
 
 from __future__ import annotations

@@ -44,8 +44,10 @@ if TYPE_CHECKING:
     from anybind.encoder import Encoder
     from anybind.head import Head
     from anybind.head_input import HeadInput
+    from anybind.image_input import ImageInput
     from anybind.jit import kernel
     from anybind.modality import Modality
+    from anybind.onnx_encoder import OnnxEncoder
     from anybind.prefetch import prefetch
     from anybind.progress import progress_bar
     from anybind.reader import Reader
@@ -67,10 +69,12 @@ __all__ = [
     "Head",
     "HeadInput",
     "HeadSpec",
+    "ImageInput",
     "Item",
     "KindSpec",
     "Modality",
     "ModalitySpec",
+    "OnnxEncoder",
     "Reader",
     "ReaderSpec",
     "Registrar",
@@ -111,8 +115,10 @@ __getattr__ = lazy_names(
         "encoder": ("Encoder",),
         "head": ("Head",),
         "head_input": ("HeadInput",),
+        "image_input": ("ImageInput",),
         "jit": ("kernel",),
         "modality": ("Modality",),
+        "onnx_encoder": ("OnnxEncoder",),
         "prefetch": ("prefetch",),
         "progress": ("progress_bar",),
         "reader": ("Reader",),

@@ -122,12 +122,17 @@ class EncoderSpec(Spec):
         modality: modality of the samples.
         space: name of the embedding space; empty if it depends on the options.
         weights_licence: SPDX name of the weights' licence, or its owner as text; empty without weights.
+        onnx_target: `package.module:attribute`, which creates the same encoder without torch, on an ONNX graph, from
+            the same options and `runtime`, `onnx` or `openvino`; empty without one.
+        onnx_extra: the extra with the packages that `onnx_target` imports.
     """
 
     kind: ClassVar[str] = "encoder"
     modality: str
     space: str = ""
     weights_licence: str = ""
+    onnx_target: str = ""
+    onnx_extra: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

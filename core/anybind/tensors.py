@@ -249,17 +249,26 @@ def _map_arrays(path: Path, header: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def hash_state(state: Mapping[str, torch.Tensor]) -> str:
-    """Hash the names, types, shapes and values of a state dict: 12 hexadecimal digits."""
-    import torch
+def hash_state(state: Mapping[str, torch.Tensor] | Mapping[str, np.ndarray]) -> str:
+    """Hash the names, types, shapes and values of a state dict: 12 hexadecimal digits.
 
+    Tensors and arrays of any shape, (n, m, ...), have one hash.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        is_array = isinstance(tensor, np.ndarray)
+        dtype = f"torch.{tensor.dtype}" if is_array else tensor.dtype
+        digest.update(f"{name}:{dtype}:{tuple(tensor.shape)};".encode())
         # Seen as bytes, so that bfloat16, which numpy lacks, needs no detour; a scalar has no last dimension.
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().data)
+        flat = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8) if is_array else _view_bytes(tensor)
+        digest.update(flat.data)
     return digest.hexdigest()[:12]
+
+
+def _view_bytes(tensor: torch.Tensor) -> np.ndarray:
+    import torch
+
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
 
 
 def check_state(path: Path, state: Mapping[str, torch.Tensor], expected: Mapping[str, torch.Tensor]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,11 @@ import torch
 
 from anybind.embeddings import normalize
 from anybind.encoder import Encoder
-from anybind.errors import WeightsMismatch
 from anybind.inference import FP32
 from anybind.low_precision import LowPrecision, check_precision, lock_module
 from anybind.space import Space
-from anybind.tensors import InvalidCard, check_state, hash_state, read_tensors, write_tensors
+from anybind.tensors import check_state, hash_state
+from anybind.weights import read_encoder_weights, write_encoder_weights
 
 
 class TorchEncoder(Encoder):
@@ -103,8 +102,8 @@ class TorchEncoder(Encoder):
         return twin
 
     def collate(self, inputs: Sequence[Any]) -> Any:
-        """Collate preprocessed samples to a batch for the module; by default, stack tensors."""
-        return torch.stack(list(inputs)).to(self.device)
+        """Collate preprocessed samples to a batch for the module; by default, stack tensors or arrays."""
+        return torch.stack([torch.as_tensor(each) for each in inputs]).to(self.device)
 
     def features(self, batch: Any) -> torch.Tensor:
         """Compute the module's (n, d) output for a collated batch, with gradients, not of norm 1."""
@@ -137,8 +136,7 @@ class TorchEncoder(Encoder):
         Raises:
             BadInput: the file cannot be written.
         """
-        card = {"space": vars(self.space), "modality": self.modality, "preprocessing": self._preprocessing}
-        write_tensors(path, self.module.state_dict(), card)
+        write_encoder_weights(path, self.module.state_dict(), self.space, self.modality, self._preprocessing)
 
     def load_weights(self, path: str | os.PathLike[str]) -> Self:
         """Load the weights of a file that `save_weights` wrote, and return the encoder.
@@ -148,28 +146,7 @@ class TorchEncoder(Encoder):
             WeightsMismatch: the file is of another model or space, or its preprocessing differs or is missing. The
                 encoder then keeps its weights.
         """
-        path = Path(path)
-        try:
-            card, state = read_tensors(path, framework="torch")
-        except InvalidCard as error:
-            raise WeightsMismatch(
-                f"{error}, so the preprocessing of its weights is unknown; save it with TorchEncoder.save_weights"
-            ) from error
-        try:
-            space, modality, preprocessing = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise WeightsMismatch(f"{path}: its card is not that of weights ({error})") from error
-        if space != self.space:
-            raise WeightsMismatch(f"{path} holds weights for {space}, not for {self.space}")
-        if modality != self.modality:
-            raise WeightsMismatch(f"{path} holds weights for {modality}, not for {self.modality}")
-        expected = json.loads(json.dumps(self._preprocessing))
-        differ = sorted(key for key in preprocessing | expected if preprocessing.get(key) != expected.get(key))
-        if differ:
-            there = ", ".join(f"{key}={preprocessing.get(key)!r}" for key in differ)
-            raise WeightsMismatch(
-                f"{path} was made with another preprocessing: {', '.join(differ)} differ ({there} there)"
-            )
-        check_state(path, state, self.module.state_dict())
+        state = read_encoder_weights(path, self.space, self.modality, self._preprocessing, framework="torch")
+        check_state(Path(path), state, self.module.state_dict())
         self.module.load_state_dict(state)
         return self

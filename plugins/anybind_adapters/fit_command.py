@@ -10,6 +10,7 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    Backend,
     Device,
     Seed,
     SkipInvalid,
@@ -55,6 +56,7 @@ def fit_adapter(
     val_fraction: Annotated[float, typer.Option(help="Fraction of pair groups held out for validation, 0 to 1.")] = 0.2,
     seed: Seed = 0,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -73,7 +75,7 @@ def fit_adapter(
         fit = fit_adapter_on_pairs(
             source, target, data=data, adapter=adapter, modality=modality, texts=texts, template=prompt,
             dataset=dataset, dataset_options=dataset_options, val_fraction=val_fraction, seed=seed, device=device,
-            store=open_store(store), on_bad=skipped.record if skip_invalid else None, **options,
+            backend=backend, store=open_store(store), on_bad=skipped.record if skip_invalid else None, **options,
         )  # fmt: skip
     finally:
         skipped.report()

@@ -73,6 +73,7 @@ def fit_adapter(
     val_fraction: float = 0.2,
     seed: int = 0,
     device: str = "cpu",
+    backend: str = "auto",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
     **options: object,
@@ -95,7 +96,7 @@ def fit_adapter(
         val_fraction: fraction of the pair groups held out for validation, above 0 and below 1. Pairs of one text are
             one group.
         seed: of the split, the fit and derived samples.
-        device: torch device of the bindings.
+        device, backend: as for `anybind.load`.
         store: where embeddings are looked up and stored. [default: nowhere]
         on_bad: called with the id and the error of each sample that cannot be used, which is then left out; by default
             the first one raises.
@@ -118,9 +119,8 @@ def fit_adapter(
                 raise BadOption("files of embeddings are paired by id: remove data and texts")
             pairs = load_pairs(names, modality)
         else:
-            sides = load_sides(names, modality, device, store)
+            sides, data_options = load_sides(names, modality, device, backend, store), dict(dataset_options or {})
             folder, text_file = (None if path is None else Path(path) for path in (data, texts))
-            data_options = dict(dataset_options or {})
             by_class = "classes" in data_options or (texts is None and TEXT in {side.modality for side in sides})
             name = dataset or ("folder" if by_class else "files")
             pairs = embed_pairs(sides, PairSource(folder, name, data_options, text_file, template, seed), on_bad)

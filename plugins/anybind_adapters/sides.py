@@ -61,7 +61,7 @@ class PairSource:
 
 
 def load_sides(
-    names: tuple[str, str], modality: str | None, device: str, store: EmbeddingStore | None = None
+    names: tuple[str, str], modality: str | None, device: str, backend: str, store: EmbeddingStore | None = None
 ) -> tuple[AdapterSide, AdapterSide]:
     """Load both sides by name: `BINDING` for its common space, `BINDING:MODALITY` for the encoder's own space.
 
@@ -72,7 +72,7 @@ def load_sides(
     parsed = [_split_name(name) for name in names]
     if any(map(is_embeddings_file, names)):
         raise BadOption(f"expected files of embeddings on both sides or on none, got {names[0]} and {names[1]}")
-    binders = [load(binding, device=device, store=store) for binding, _ in parsed]
+    binders = [load(binding, device=device, backend=backend, store=store) for binding, _ in parsed]
     own_modalities = {own for _, own in parsed}
     if modality is None and "" in own_modalities:
         own_modalities.discard("")

@@ -20,7 +20,7 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
         return None
     if name == "eventclip-text":
         return Example(options={"text_encoder": {"use": "mini-text"}})
-    options = {"image_encoder": anybind.load("mini").encoder("image"), "size": 64}
+    options = {"image_encoder": anybind.load("mini", backend="torch").encoder("image"), "size": 64}
     if name == "eventclip-views":
         return Example(options={**options, "options": SLICES, "adapters": [{"use": "mini-image-to-text"}]})
     return Example(options={**options, "options": SLICES, "prompts": 0} if name == "eventbind" else options)

@@ -38,7 +38,7 @@ def create_encoder(source: Encoder | PartTable, modality: str, option: str) -> E
     """Return an encoder, or load it by its table; raise `BadOption` if it is not of the modality."""
     if not isinstance(source, Encoder):
         name, options = split_table(source, option)
-        binder = load_encoder(name, **options)  # warns of weights that are not for commercial use
+        binder = load_encoder(name, backend="torch", **options)  # warns of weights that are not for commercial use
         source = binder.encoder(binder.modalities[0])
     if source.modality != modality:
         raise BadOption(f"{option}: expected an encoder of {modality}, got one of {source.modality}")

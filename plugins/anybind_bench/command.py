@@ -11,6 +11,7 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    Backend,
     BatchSize,
     Device,
     Precision,
@@ -96,6 +97,7 @@ def run(
     workers: Workers = None,
     processes: Processes = False,
     device: Device = "cpu",
+    backend: Backend = "auto",
     precision: Precision = "fp32",
     store: StoreFlag = True,
     as_json: AsJson = False,
@@ -116,6 +118,7 @@ def run(
             limit=limit,
             seeds=seed or (),
             device=device,
+            backend=backend,
             precision=precision,
             batch_size=batch_size,
             workers=workers,

@@ -20,6 +20,7 @@ from anybind.plugin import (
     BadOption,
     Encoder,
     EncoderSpec,
+    OnnxEncoder,
     TorchEncoder,
     errors,
     find_part,
@@ -227,12 +228,16 @@ class MtebEncoder:
 
 
 def _count_parameters(encoders: Iterable[Encoder]) -> int | None:
-    """Count the parameters, shared ones once; None if an encoder is not a Torch encoder."""
+    """Count the parameters, shared ones once; None if an encoder is neither on torch nor on a graph with weights."""
     sizes: dict[int, int] = {}
     for encoder in encoders:
-        if not isinstance(encoder, TorchEncoder):
+        if isinstance(encoder, TorchEncoder):
+            sizes |= {id(each): each.numel() for each in encoder.module.parameters()}
+        elif isinstance(encoder, OnnxEncoder) and encoder.weights:
+            buffers = ("running_mean", "running_var", "num_batches_tracked")
+            sizes |= {id(each): each.size for name, each in encoder.weights.items() if not name.endswith(buffers)}
+        else:
             return None
-        sizes |= {id(each): each.numel() for each in encoder.module.parameters()}
     return sum(sizes.values())
 
 

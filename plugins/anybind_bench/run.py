@@ -27,6 +27,7 @@ def run_suite(
     limit: int | None = None,
     seeds: Sequence[int] = (),
     device: str = "cpu",
+    backend: str = "auto",
     precision: str = "fp32",
     batch_size: int = 32,
     workers: int | None = None,
@@ -47,7 +48,7 @@ def run_suite(
         only: titles, tasks or datasets of the evaluations to run. [default: all]
         limit: number of samples, for datasets with this option.
         seeds: seeds. [default: each evaluation's]
-        device, precision, batch_size, workers, processes: as for `anybind.load`.
+        device, backend, precision, batch_size, workers, processes: as for `anybind.load`.
         on_cell: called with each finished cell.
 
     Returns:
@@ -69,6 +70,7 @@ def run_suite(
             limit=limit,
             seeds=seeds,
             device=device,
+            backend=backend,
             precision=precision,
             batch_size=batch_size,
             workers=workers,
@@ -89,6 +91,7 @@ def plan_suite(
     limit: int | None = None,
     seeds: Sequence[int] = (),
     device: str = "cpu",
+    backend: str = "auto",
     precision: str = "fp32",
     batch_size: int = 32,
     workers: int | None = None,
@@ -98,8 +101,8 @@ def plan_suite(
     """Plan a run of a suite: prepare tasks and datasets and load finished cells, without loading an encoder.
 
     Args:
-        suite, bindings, data, output, store, only, limit, seeds, device, precision, batch_size, workers, processes: see
-            `run_suite`.
+        suite, bindings, data, output, store, only, limit, seeds, device, backend, precision, batch_size, workers,
+            processes: see `run_suite`.
         dry: write nothing; the plan must not be executed.
 
     Raises:
@@ -120,7 +123,7 @@ def plan_suite(
     folders = DataFolders(folder, (results_store.folder if store is None else store.folder) / "made", generate=not dry)
     evaluations = [evaluation for evaluation in narrowed.evaluations if evaluation.title in titles]
     load_binder = partial(
-        load, device=device, store=store, precision=precision, batch_size=batch_size, workers=workers,
+        load, device=device, backend=backend, store=store, precision=precision, batch_size=batch_size, workers=workers,
         processes=processes,
     )  # fmt: skip
     return SuiteRun(narrowed, evaluations, found_bindings, results_store, folders, load_binder)

@@ -12,6 +12,7 @@ import typer
 from anybind import load
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Device,
     End,
@@ -71,6 +72,7 @@ def classify(
     top_k: Annotated[int, typer.Option(min=1, help="Number of labels to print per file.")] = 3,
     seed: Seed = 0,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -97,7 +99,7 @@ def classify(
         raise BadOption("expected either --json or --jsonl")
     if page is not None:
         files.check_output(page)
-    binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
+    binder, skipped = load(binding, device=device, backend=backend, store=open_store(store)), SkippedFiles()
     templates = prompts.choose_templates(binder, "text", prompt) if labels else prompts.DEFAULT_TEMPLATES
     try:
         recordings = classify_windows(

@@ -11,6 +11,7 @@ import typer
 from anybind import AnybindError, derive, load, read, write
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Device,
     Seed,
@@ -42,6 +43,7 @@ def demo(
     binding: BindingName = "mini",
     seed: Seed = 0,
     device: Device = "cpu",
+    backend: Backend = "auto",
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
 ) -> None:
@@ -49,7 +51,7 @@ def demo(
     start = time.monotonic()
     captions = _list_captions(paths)
     label_names = _list_labels(labels, captions)
-    binder = load(binding, device=device)
+    binder = load(binding, device=device, backend=backend)
     binder.encoder("event")  # fails before any file is written if an extra is missing
     skipped = SkippedFiles()
     samples = _record_all(captions, output / "recordings", seed, skipped if skip_invalid else None)

@@ -7,16 +7,24 @@ from typing import Annotated
 
 import typer
 
+from anybind import load
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Device,
+    End,
+    Region,
     Seed,
     SkipInvalid,
     SkippedFiles,
+    Start,
     StoreFlag,
+    Stride,
+    Window,
     open_store,
     parse_options,
+    parse_windows,
     print_json,
     print_text,
 )
@@ -38,21 +46,37 @@ def fit_head(
     ] = "",
     seed: Seed = 0,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
+    start: Start = "",
+    end: End = "",
+    window: Window = "",
+    stride: Stride = "",
+    roi: Region = "",
+    files_per_class: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of files of each class, drawn by --seed. [default: all]")
+    ] = None,
+    windows_per_class: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of windows of each class, drawn by --seed. [default: all]")
+    ] = None,
 ) -> None:
-    """Fit a classification head on a folder of class folders, for `anybind classify --head`."""
+    """Fit a classification head on a folder of class folders, for `anybind classify --head`.
+
+    Long recordings are divided into windows, each of which is a sample of its class.
+    """
     files.check_output(output)
     skipped = SkippedFiles()
     fitted_head = fit(
         folder,
         head=head,
-        binding=binding,
+        binding=load(binding, device=device, backend=backend, store=open_store(store)),
         modality=modality,
+        options=parse_windows(start, end, window, stride, roi),
+        files_per_class=files_per_class,
+        windows_per_class=windows_per_class,
         seed=seed,
-        device=device,
-        store=open_store(store),
         on_bad=skipped.record if skip_invalid else None,
         **parse_options(head_option),
     )

@@ -114,30 +114,18 @@ def classify_windows(
     no label.
 
     Args:
-        paths: files or folders, one or several; folders are searched for files of the binding's modalities.
-        labels: at least two distinct labels; empty with a head.
+        paths, labels, head, binding, modality, templates, seed, device, store, on_bad: see `classify`.
         options: part of each recording, and its windows.
         smooth: number of windows, above 0, that an answer takes into account: it and the ones before, without those in
             which nothing happens. 1: no smoothing.
         smoothing: `mean`: of the embeddings of the last `smooth` windows; `exponential`: all windows before, with
             weights that fall by 1 - 2 / (`smooth` + 1) from window to window.
-        head: a classification head, or its file, instead of labels.
-        binding: name or TOML file of a binding, or a binder.
-        modality: embed all files as this modality, derived if needed (events from an image). [default: the modality of
-            each file]
-        templates: prompt templates: see `classify`. [default: those of the text encoder]
-        seed: seed of derived samples.
-        device: torch device; unused if `binding` is a binder.
-        store: embedding store; unused if `binding` is a binder. [default: none]
-        on_bad: called with the id and the error of each invalid file, which is then skipped. [default: raise the error]
 
     Returns:
         one result per file, in the order of the files.
 
     Raises:
-        BadOption: invalid labels (see `classify`), templates, windows or smoothing.
-        UnknownName: no such binding, or the binding has no encoder for the modality.
-        BadInput: a file is missing, unreadable or of a modality without an encoder, or no file is left.
+        BadOption, UnknownName, BadInput: as `classify`, and for invalid windows or smoothing.
     """
     check_smoothing(smooth, smoothing)
     if bool(labels) == (head is not None):  # before the binding is loaded

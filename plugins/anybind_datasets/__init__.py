@@ -39,8 +39,8 @@ DATASETS = (
     ("ucsd-ped", "UCSD Ped1 or Ped2: walkways, folders of frames", "videos:UcsdPed", "video", ""),
     ("avenue", "CUHK Avenue: one walkway", "videos:Avenue", "video", "train"),
     ("digits-8x8", "scikit-learn's 1,797 handwritten digits; no data needed", "packaged:Digits8x8", "", "train"),
-    ("skimage-images", "scikit-image's images with captions; no data needed", "packaged:SkimageImages", "", "mini"),
-    ("stereo-tiles", "image tiles with depth maps; no data needed", "packaged:StereoTiles", "", "mini"),
+    ("skimage-images", "scikit-image's images with captions; no data needed", "packaged:SkimageImages", "", "datasets"),
+    ("stereo-tiles", "image tiles with depth maps; no data needed", "packaged:StereoTiles", "", "datasets"),
     ("synthetic-videos", "rendered videos of walking people and a runner; no data needed",
      "synthetic_videos:SyntheticVideos", "video", "events"),
 )  # fmt: skip

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, modalities, samples
+
+if TYPE_CHECKING:
+    import h5py
 
 MAGIC = b"MATLAB 7.3 MAT-file"
 """First bytes of MATLAB 7.3 files, before the HDF5 content."""
@@ -64,6 +67,8 @@ class NyuImageReader(Reader):
 
 def read_scene_types(path: Path) -> list[str]:
     """Read the published scene type of each image; raise `BadInput` if the file has none."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             cells = _get_array(file, "sceneTypes")[()].ravel()
@@ -75,6 +80,8 @@ def read_scene_types(path: Path) -> list[str]:
 
 
 def _get_array(file: h5py.File, name: str | h5py.Reference) -> h5py.Dataset:
+    import h5py
+
     node = file[name]
     if not isinstance(node, h5py.Dataset):
         raise TypeError(f"{name} is not an array")
@@ -83,6 +90,8 @@ def _get_array(file: h5py.File, name: str | h5py.Reference) -> h5py.Dataset:
 
 def _read_entry(path: Path, name: str, index: int) -> np.ndarray:
     """Read one entry of an array; the whole file may exceed the memory."""
+    import h5py
+
     try:
         with h5py.File(path, "r") as file:
             if name not in file:

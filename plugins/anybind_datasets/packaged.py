@@ -149,7 +149,7 @@ def find_skimage_data() -> Path:
     """Return the folder of scikit-image's images; raise `MissingExtra` if it is not installed."""
     spec = importlib.util.find_spec("skimage")  # finds the package without importing it
     if spec is None or spec.origin is None:
-        raise errors.MissingExtra("scikit-image is not installed: pip install 'anybind[mini]'")
+        raise errors.MissingExtra("scikit-image is not installed: pip install 'anybind[datasets]'")
     return Path(spec.origin).parent / "data"
 
 

@@ -159,7 +159,9 @@ def register(registry: Registrar) -> None:
             target="anybind_events.encoder:EventEncoder",
             modality="event",
             weights_licence="as the copied encoder's",
-            extra="events",
+            extra="mini-torch",
+            onnx_target="anybind_events.onnx_encoder:OnnxEventEncoder",
+            onnx_extra="mini",
         )
     )
     for name, summary in COMMANDS:

@@ -6,11 +6,10 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-import numpy as np
 import torch
-from torch.nn import functional
 
-from anybind.plugin import BadOption, Encoder, Representation, RepresentationSpec, TorchEncoder, create_part, find_part
+from anybind.plugin import BadOption, Encoder, TorchEncoder
+from anybind_events.encoder_input import EventInput, clamp_options
 from anybind_events.stream import EventStream
 
 
@@ -50,23 +49,14 @@ class EventEncoder(TorchEncoder):
         """
         if not isinstance(image_encoder, TorchEncoder) or image_encoder.modality != "image":
             raise BadOption('expected an image encoder on torch to copy: give image_encoder = "@image"')
-        if options is not None and not isinstance(options, Mapping):
-            raise BadOption(f"options: expected a table of representation options, got {options!r}")
-        if size < 0:
-            raise BadOption(f"size: expected 0 or more, got {size}")
-        self.size, self.direct = size, direct
         self.image = image_encoder.copy()
-        self.frame: Representation = create_part("representation", representation, **(options or {}))
+        self.input = EventInput(self.image, representation, options, size, direct)
+        self.frame, self.direct = self.input.frame, direct
         super().__init__(
             self.image.module,
             modality="event",
             space=image_encoder.space,
-            preprocessing={
-                "frame": dict(self.frame.settings),
-                "picture": dict(image_encoder.preprocessing),  # hashed into identities: the key stays
-                **({"size": size} if size else {}),
-                **({"direct": True} if direct else {}),
-            },
+            preprocessing=self.input.settings,
             logit_scale=image_encoder.logit_scale,
         )
         if weights is not None:
@@ -74,26 +64,11 @@ class EventEncoder(TorchEncoder):
 
     @classmethod
     def with_clamp(cls, options: Mapping[str, Any], clamp: float) -> dict[str, object]:
-        name = options.get("representation", "paper")
-        representation = find_part(RepresentationSpec, name).load()
-        if not (isinstance(representation, type) and issubclass(representation, Representation)):
-            raise BadOption(f"the representation {name!r} takes no clamp")
-        try:
-            clamped = representation.with_clamp(options.get("options") or {}, clamp)
-        except BadOption as error:
-            raise BadOption(f"the representation {name!r} takes no clamp") from error
-        return {**options, "options": clamped}
+        return clamp_options(options, clamp)
 
     def preprocess(self, sample: EventStream) -> torch.Tensor:
         """Convert a recording to an input of the image encoder's module."""
-        frame = self.frame(sample)
-        if frame.shape[0] not in (1, 3):
-            raise BadOption(f"expected a representation of 1 or 3 channels for an image encoder, got {frame.shape[0]}")
-        if self.direct:
-            side = self.size or self.image.preprocess(np.zeros((8, 8, 3), np.uint8)).shape[-1]
-            return _resize(torch.from_numpy(frame), side).expand(3, -1, -1)
-        inputs = self.image.preprocess(frame_to_image(frame))
-        return _resize(inputs, self.size) if self.size else inputs
+        return torch.from_numpy(self.input(sample))
 
     def collate(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         return self.image.collate(inputs)
@@ -114,14 +89,3 @@ class EventEncoder(TorchEncoder):
     @module.setter
     def module(self, module: torch.nn.Module) -> None:
         self.image.module = module
-
-
-def _resize(channels: torch.Tensor, side: int) -> torch.Tensor:
-    size = (side, side)
-    return functional.interpolate(channels[None], size, mode="bilinear", antialias=True, align_corners=False)[0]
-
-
-def frame_to_image(frame: np.ndarray) -> np.ndarray:
-    """Convert a frame, (1 or 3, height, width) in [0, 1], to an `image` sample: uint8 (height, width, 3)."""
-    levels = np.rint(255 * np.clip(frame, 0.0, 1.0)).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(levels, (3, *levels.shape[1:])).transpose(1, 2, 0))

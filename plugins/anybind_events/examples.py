@@ -23,7 +23,11 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     if kind == "modality":
         return _make_recordings()
     if kind == "encoder":
-        options = {"image_encoder": anybind.load("mini").encoder("image"), "representation": "paper", "size": 64}
+        options = {
+            "image_encoder": anybind.load("mini", backend="torch").encoder("image"),
+            "representation": "paper",
+            "size": 64,
+        }
         return Example(options=options)
     if kind == "reader" and name in FILES:
         suffix, write = FILES[name]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from anybind.plugin import BadInput
-from anybind_events.disorder import build_ordered_stream, check_policy
+from anybind_events.disorder import build_ordered_stream
 from anybind_events.polarity import PolarityDecoder, PolarityOption
 from anybind_events.readers.column_statistics import ColumnStatistics
-from anybind_events.readers.columns import check_scale, find_smallest_sensor, infer_unit, scale_coordinates
+from anybind_events.readers.columns import check_options, find_smallest_sensor, infer_unit, scale_coordinates
 from anybind_events.sources import find_source_column, select_source
 from anybind_events.stream import EventStream
-from anybind_events.time_unit import TimeUnit, check_time_unit, convert_to_microseconds
+from anybind_events.time_unit import TimeUnit, convert_to_microseconds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,9 +63,7 @@ def from_structured(
             `on_disorder="error"`, not in time order, or there are no events and no sensor size.
         BadOption: an invalid option.
     """
-    check_policy(on_disorder)
-    check_time_unit(time_unit)
-    check_scale(scale)
+    check_options(time_unit, scale, on_disorder)
     if not is_structured(table):
         names = table.dtype.names
         raise BadInput(f"expected a structured array (n,) of events with the fields x, y, t, p; got the fields {names}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anybind.plugin import kernel
+from anybind_events import vectorised
 
 
 @kernel
@@ -23,7 +24,7 @@ def find_threshold_crossings(
     return crossings
 
 
-@kernel
+@kernel(vectorised=vectorised.count_supported_events)
 def count_supported_events(
     x: np.ndarray,
     y: np.ndarray,
@@ -80,7 +81,7 @@ def count_supported_events(
     return supported, events, int(np.rint(hot))
 
 
-@kernel
+@kernel(vectorised=vectorised.count_active_pixels)
 def count_active_pixels(x: np.ndarray, y: np.ndarray, width: int, height: int, ends: np.ndarray) -> np.ndarray:
     """Count active pixels among the first `ends` events, which never falls.
 

@@ -147,7 +147,7 @@ class Event(Modality[EventStream]):
                 it.
 
         Raises:
-            BadInput: the image is too narrow, or the video cannot be decoded completely.
+            BadInput: the video cannot be decoded completely.
             BadOption: unknown model or option for this source, or an invalid value.
         """
         from anybind_events.simulation.models import draw_model, find_model

@@ -54,7 +54,7 @@ def divide_stream(
     first, last = start or 0, min(stream.duration_us + 1, stream.duration_us + 1 if end is None else end)
     part = stream if start is None and end is None else select_times(stream, origin + first, origin + last)
     if length is None and (options.window or default) == windows.AUTO:
-        from anybind_events.window_choice import choose_window  # loads numba
+        from anybind_events.window_choice import choose_window
 
         length = windows.WindowLength(choose_window(part))
     if length is None:

@@ -68,7 +68,7 @@ def explain(
     if output is not None:
         check_suffix(output)
         files.check_output(output)
-    binder = load(binding, device=device, store=open_store(store))
+    binder = load(binding, device=device, backend="torch", store=open_store(store))
     options = parse_windows(start, end, window, stride, roi)
     explanation = relevance(
         path, text, binding=binder, modality=modality, image=image, scale=scale, first_block=first_block, seed=seed,

@@ -151,7 +151,7 @@ def relevance(
     if not text.strip():
         raise BadOption('expected a text, got an empty one; for example --text "a duck"')
     check_options(scale, first_block)
-    binder = binding if isinstance(binding, Binder) else load(binding, device=device)
+    binder = binding if isinstance(binding, Binder) else load(binding, device=device, backend="torch")
     name, embedded_modality, sample, shown_image = _read_source(source, binder, modality, image, seed)
     selected = _select_window(binder, embedded_modality, sample, text, options or windows.WindowOptions())
     if not selected.is_whole:

@@ -26,8 +26,8 @@ SUPPORTED = "transformers that call torch's scaled_dot_product_attention, and co
 FLAT_AREA = 1 / 3
 """A map is flat if its most relevant cells need at least this fraction of its area to hold half of the relevance.
 
-The fraction is 1/2 for a uniform map. Measured with `mini`: 0.08 to 0.25 for the ten images of `anybind demo` and
-ten labels each (100 maps), 0.12 to 0.20 for their simulated recordings and two labels each (20 maps).
+The fraction is 1/2 for a uniform map. Measured with `mini` and the ten labels of `anybind demo`: 0.06 to 0.25 for its
+ten images (100 maps), 0.08 to 0.19 for their simulated recordings (100 maps).
 """
 
 
@@ -150,7 +150,7 @@ def check_options(scale: float | None, first_block: str) -> float | None:
 
 
 def _find_torch_encoder(binder: Binder, modality: str) -> TorchEncoder:
-    encoder = binder.encoder(modality)
+    encoder = binder.encoder(modality, "torch")
     if not isinstance(encoder, TorchEncoder):
         raise _make_unsupported_error(binder, modality)
     return encoder
@@ -163,7 +163,7 @@ def _make_unsupported_error(binder: Binder, modality: str) -> BadInput:
 
 def _embed(binder: Binder, modality: str, batch: object) -> torch.Tensor:
     """Embed a batch in the common space, with gradients."""
-    encoder = binder.encoder(modality)
+    encoder = binder.encoder(modality, "torch")
     assert isinstance(encoder, TorchEncoder)
     vectors = functional.normalize(encoder.features(batch).float(), dim=1)
     for adapter in binder.route(modality):

@@ -7,6 +7,7 @@ their memory reduced.
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
-import PIL.TiffImagePlugin
 
 from anybind.plugin import BadInput, readers
+from anybind_media import png_bands
 
 LARGE_PIXELS = 1 << 25
 """Number of pixels from which an image is reduced, if a reader may: 5793x5793."""
@@ -119,9 +120,7 @@ def _decode_png(path: Path, image: PIL.Image.Image) -> Iterator[PIL.Image.Image]
     """Decode a PNG file in bands; None for one that is interlaced or animated, or without numba."""
     if image.info.get("interlace") or getattr(image, "is_animated", False):
         return None
-    try:
-        from anybind_media import png_bands
-    except ModuleNotFoundError:  # numba, which is in extras
+    if importlib.util.find_spec("numba") is None:  # which is in extras
         return None
     return png_bands.decode_bands(path, image, max(1, BAND_PIXELS // image.width))
 
@@ -134,6 +133,8 @@ def _has_strips(image: PIL.Image.Image) -> bool:
 
 def _decode_strips(path: Path, image: PIL.Image.Image) -> Iterator[PIL.Image.Image]:
     """Decode a TIFF file a few strips at a time: these, with the tags of the file, are a TIFF file of fewer rows."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2  # loaded for TIFF only
+
     tags = image.tag_v2  # pyright: ignore[reportAttributeAccessIssue]
     width, height = tags[WIDTH], tags[HEIGHT]
     strip_rows, offsets, lengths = tags[ROWS_PER_STRIP], tags[STRIP_OFFSETS], tags[STRIP_BYTES]
@@ -143,7 +144,7 @@ def _decode_strips(path: Path, image: PIL.Image.Image) -> Iterator[PIL.Image.Ima
         for first in range(0, len(lengths), n_strips):
             rows = min(n_strips * strip_rows, height - first * strip_rows)
             magic = b"*\0" if order == b"II" else b"\0*"
-            directory = PIL.TiffImagePlugin.ImageFileDirectory_v2(order + magic + bytes(4))
+            directory = ImageFileDirectory_v2(order + magic + bytes(4))
             for tag in TIFF_LAYOUT:
                 if tag in tags:
                     directory.tagtype[tag] = tags.tagtype[tag]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 
 from anybind.plugin import BadInput, BadOption, Modality, windows
 from anybind_media.sound_plot import plot_sound
@@ -95,6 +94,8 @@ class Waveform:
                 f"audio clip of {self.duration:.0f} s at {self.rate} Hz is too long to resample to {rate} Hz;"
                 " check its sample rate"
             )
+        import soxr
+
         resampled = soxr.resample(np.ascontiguousarray(self.samples.T), self.rate, rate, quality="HQ")
         return Waveform(np.ascontiguousarray(resampled.T), rate)
 

@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Reader, readers
@@ -24,6 +24,9 @@ from anybind_media.sound import Waveform
 from anybind_media.sound_clip import Clip, check_samples, limit_blocks
 from anybind_media.sound_headers import W64, PatchedFile, find_undeclared
 from anybind_media.sound_parts import LARGE_SAMPLES, AudioFile
+
+if TYPE_CHECKING:
+    import soundfile
 
 MAX_SAMPLES = 1 << 27
 """Default limit of the samples of all channels (512 MiB): 46 minutes at 48 kHz."""
@@ -159,12 +162,13 @@ class SoundReader(Reader):
         """
         if path.suffix.lower() not in WRITE_FORMATS:
             raise BadInput(f"this format can be read and not written; supported: {', '.join(WRITE_FORMATS)}")
+        import soundfile
+
         container, subtype = WRITE_FORMATS[path.suffix.lower()]
         peak = float(np.abs(sample.samples).max(initial=0))
         if subtype != "FLOAT" and peak > 1:
-            warnings.warn(
-                f"clipped samples beyond the full scale of {container} (peak {peak:.2f} of 1)", AnybindWarning, 2
-            )
+            message = f"clipped samples beyond the full scale of {container} (peak {peak:.2f} of 1)"
+            warnings.warn(message, AnybindWarning, 2)
         try:
             shape = sample.rate, sample.channels
             with soundfile.SoundFile(os.fsencode(path), "w", *shape, subtype, format=container) as file:  # pyright: ignore[reportArgumentType]
@@ -172,9 +176,8 @@ class SoundReader(Reader):
                 for first in range(0, len(sample), BLOCK_SAMPLES):
                     file.write(np.ascontiguousarray(sample.samples[:, first : first + BLOCK_SAMPLES].T))
         except soundfile.LibsndfileError as error:
-            raise BadInput(
-                f"{container} does not support {sample.channels} channels at {sample.rate} Hz ({_get_reason(error)})"
-            ) from error
+            audio = f"{sample.channels} channels at {sample.rate} Hz"
+            raise BadInput(f"{container} does not support {audio} ({_get_reason(error)})") from error
 
 
 @dataclass(frozen=True)
@@ -260,6 +263,8 @@ def _convert_to_samples(rate: int, start: float, duration: float | None) -> _Sam
 @contextlib.contextmanager
 def _open_file(path: Path, patched: PatchedFile | None = None) -> Iterator[soundfile.SoundFile]:
     """Open a file, or a file with a corrected header."""
+    import soundfile
+
     # soundfile takes a name that ends in .raw for samples without a header; a file object has no name that it reads.
     is_named_raw = patched is None and path.suffix.lower() == ".raw"
     source = open(os.open(path, os.O_RDONLY), "rb") if is_named_raw else patched  # noqa: PTH123, SIM115
@@ -278,15 +283,16 @@ def _open_file(path: Path, patched: PatchedFile | None = None) -> Iterator[sound
 
 def _read_blocks(path: Path, file: soundfile.SoundFile, span: _SampleRange, strict: bool) -> Iterator[np.ndarray]:
     """Read samples, float32 (n, channels), up to the end or the first damage, which is reported."""
+    import soundfile
+
     problem = _explain_truncation(path, file)
     n_read = 0
     try:
         if span.first:
             file.seek(span.first)
         while span.count is None or n_read < span.count:
-            block = file.read(
-                BLOCK_SAMPLES if span.count is None else min(BLOCK_SAMPLES, span.count - n_read), "float32", True
-            )
+            count = BLOCK_SAMPLES if span.count is None else min(BLOCK_SAMPLES, span.count - n_read)
+            block = file.read(count, "float32", True)
             if not len(block):
                 break
             n_read += len(block)

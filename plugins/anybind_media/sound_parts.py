@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-import soxr
 
 from anybind.plugin import BadInput, BadOption
 from anybind_media.sound import Waveform
@@ -110,6 +109,8 @@ class AudioFile:
         stored = [self._select(block) for block in self.read_blocks(begin * down, count)] if last > first else []
         joined = np.concatenate(stored) if stored else np.empty((0, self.channels), np.float32)
         if up != down and len(joined):
+            import soxr
+
             joined = soxr.resample(joined, self.stored_rate, self.rate, quality="HQ")
         return Waveform(np.ascontiguousarray(joined[first - begin * up : last - begin * up].T), self.rate)
 
@@ -119,8 +120,11 @@ class AudioFile:
         Raises:
             BadInput: the recording is damaged, or has samples that are not finite.
         """
-        is_equal = self.rate == self.stored_rate
-        stream = None if is_equal else soxr.ResampleStream(self.stored_rate, self.rate, self.channels, "float32", "HQ")
+        stream = None
+        if self.rate != self.stored_rate:
+            import soxr
+
+            stream = soxr.ResampleStream(self.stored_rate, self.rate, self.channels, "float32", "HQ")
         for first in range(0, self.n_stored, count):
             stored = [self._select(block) for block in self.read_blocks(first, min(count, self.n_stored - first))]
             block = np.concatenate(stored)

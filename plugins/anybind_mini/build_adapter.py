@@ -18,9 +18,8 @@ from timm.data.imagenet_info import ImageNetInfo
 
 from anybind.commandline import print_text
 from anybind.plugin import tensors
-from anybind_mini.adapter import FOLDER
-from anybind_mini.image_encoder import load_classifier
-from anybind_mini.packages import MINILM, MPNET, TextModel, make_image_space, make_text_space
+from anybind_mini.adapter import load_classifier
+from anybind_mini.models import FOLDER, IMAGE_SPACE, MINILM, MPNET, TextModel, make_text_space
 from anybind_mini.text_encoder import MiniTextEncoder, MpnetTextEncoder
 
 RIDGE = 0.3
@@ -52,7 +51,7 @@ def build_tables(model: TextModel = MINILM) -> dict[str, np.ndarray]:
     names = np.concatenate([encoder.encode(tokens[i : i + 50]) for i in range(0, len(tokens), 50)]).astype(np.float64)
     names -= names.mean(axis=0)
     whitened = names @ compute_whitening(names)
-    rows = load_classifier()[0].numpy().astype(np.float64)
+    rows = load_classifier()["weight"].astype(np.float64)
     tables = {"names": whitened, "ridge": solve_ridge(rows - rows.mean(axis=0), whitened)}
     if model is MPNET:
         basis = np.linalg.svd(names, full_matrices=False)[2][:MPNET_RANK]
@@ -79,7 +78,7 @@ def main() -> None:
     paths = [Path(argument) for argument in sys.argv[1:] if argument != "--mpnet"]
     path = paths[0] if paths else FOLDER / model.adapter
     card = {
-        "source": asdict(make_image_space()),
+        "source": asdict(IMAGE_SPACE),
         "target": asdict(make_text_space(model)),
         "ridge": RIDGE,
         "shrinkage": SHRINKAGE,

@@ -31,6 +31,8 @@ SHRINKAGE = 0.3
 have equal accuracy within noise."""
 UNUSED = range(494, 501)
 """Classes without a source of sound: silence, sine wave, harmonic, chirp tone, sound effect, pulse, inside (small)."""
+UNUSED_COORDINATE = 223
+"""A coordinate of the text space that is zero for all texts."""
 FLOOR = 0.05
 """Length of the bias, where the mean length of a name is 1: the sum of clips is 0.18 to 2.2, that of silence 0.0003."""
 LICENCE = "weights: YAMNet, Google, Apache-2.0; class names: AudioSet, Google, CC BY 4.0; see NOTICE.txt"
@@ -75,14 +77,14 @@ def read_class_names(path: Path) -> list[str]:
     return names
 
 
-def build_map(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def build_map(embeddings: np.ndarray, unused_coordinate: int = UNUSED_COORDINATE) -> tuple[np.ndarray, np.ndarray]:
     """Build the map from class scores to the text space, float32: weight (d, classes) and bias (d,).
 
     The ridge solution M of `names @ M = identity`, transposed, so that the similarity of a text and a clip is the score
-    of the classes that the text predicts. `embeddings` of names are (classes, d).
+    of the classes that the text predicts. `embeddings` of names are (classes, d). The bias is along a coordinate that
+    no text has.
     """
     names = embeddings.astype(np.float64)
-    unused_coordinate = int(np.square(names).sum(axis=0).argmin())
     names -= names.mean(axis=0)
     covariance = names.T @ names / len(names)
     penalty = SHRINKAGE * np.trace(covariance) / len(covariance)

@@ -13,5 +13,5 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     if name == "mini-sound":
         return Example(options={"weights": str(Path(__file__).with_name("sound.safetensors"))})
     if name == "depth-as-image":
-        return Example(options={"of": anybind.load("mini").encoder("image")})
+        return Example(options={"of": anybind.load("mini", backend="torch").encoder("image")})
     return None

@@ -41,7 +41,8 @@ def export_weights(runs: Sequence[Path], path: Path = FILE) -> Path:
     use = binding.encoders["event"]
     options = {name: value for name, value in use.options.items() if name != "weights"}
     encoders = {**binding.encoders, "event": Binding.configure(use.name, **options)}
-    encoder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters)).encoder("event")
+    binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters))
+    encoder = binder.encoder("event", "torch")
     assert isinstance(encoder, TorchEncoder)
     states = [tensors.read_tensors(run / "last.safetensors", framework="torch")[1] for run in runs]
     encoder.module.load_state_dict(average_states(states))

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from anybind_mini.sound_input import SMALLEST
+
 CLASSES, WIDTH = 521, 1024
 LAYERS = (
     (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1),
     (WIDTH, 2), (WIDTH, 1),
 )  # fmt: skip
 """Output channels and stride of the separable convolutions, which follow a convolution with 32 channels."""
-SMALLEST = 1e-12
-"""Lower bound of scores: the square root of zero has no gradient."""
 
 
 class ConvReLU(nn.Conv2d):

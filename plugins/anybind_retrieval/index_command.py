@@ -10,6 +10,7 @@ import typer
 from anybind import load
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Device,
     End,
@@ -65,6 +66,7 @@ def index(
         ),
     ] = None,
     device: Device = "cpu",
+    backend: Backend = "auto",
     precision: Precision = "fp32",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
@@ -80,8 +82,8 @@ def index(
     options = parse_windows(start, end, window, stride, roi)
     IndexFormat(vectors, truncate_dim).check(output)
     binder, skipped = load(
-        binding, device=device, store=open_store(store), precision=precision, batch_size=batch_size, workers=workers,
-        processes=processes,
+        binding, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
+        workers=workers, processes=processes,
     ), SkippedFiles()  # fmt: skip
     try:
         report = build_index(

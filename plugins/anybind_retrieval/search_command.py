@@ -10,6 +10,7 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    Backend,
     Device,
     End,
     Region,
@@ -54,6 +55,7 @@ def search(
         bool, typer.Option("--approximate", help="Use the approximate index of a large .lance.")
     ] = False,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -74,7 +76,7 @@ def search(
         results = search_files(
             query, gallery, modalities=modality or (), embed_as=embed_as, top_k=top_k, mixed=mixed,
             calibrate=calibrate, rerank=rerank, rerank_options=parse_options(rerank_option),
-            rerank_top_k=rerank_top_k, binding=binding, approximate=approximate, device=device,
+            rerank_top_k=rerank_top_k, binding=binding, approximate=approximate, device=device, backend=backend,
             store=open_store(store), on_bad=skipped.record if skip_invalid else None, options=options,
         )  # fmt: skip
         if output is not None:

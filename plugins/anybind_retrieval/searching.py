@@ -65,6 +65,7 @@ def search(
     binding: str | os.PathLike[str] | Binder = "",
     approximate: bool = False,
     device: str = "cpu",
+    backend: str = "auto",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
     options: windows.WindowOptions | None = None,
@@ -88,7 +89,7 @@ def search(
         rerank_top_k: number of hits of each modality, by cosine similarity, that the head re-ranks; at least `top_k`.
         binding: as for `anybind.load`, or a binder. [default: that of the index, if installed; `mini` for a folder]
         approximate: use the approximate index of a large `.lance`; all other searches are exact.
-        device: torch device, unless `binding` is a binder.
+        device, backend: as for `anybind.load`, unless `binding` is a binder.
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
         on_bad: called with id and error of each invalid file of a folder, which is skipped. [default: raise the error]
         options: windows of the recordings of a folder, and of the query, whose embedding is their mean.
@@ -106,7 +107,7 @@ def search(
     if mixed and rerank:
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
-        binding = _load_binder(binding, index, device, store)
+        binding = _load_binder(binding, index, device, backend, store)
     sources = map_modalities(binding, modalities)
     parsed = parse_query(query, map_modalities(binding), embed_as)
     head = _load_ranking_head(rerank, rerank_options, binding)
@@ -117,17 +118,17 @@ def search(
     embedded = _check_query(index, binding, embedded, sizes)
     hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
-    if mixed:
-        hits = _merge_hits(hits, calibrate)[:top_k]
+    hits = _merge_hits(hits, calibrate)[:top_k] if mixed else hits
     return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
 
 
 def _load_binder(
-    binding: str | os.PathLike[str], index: Index | None, device: str, store: EmbeddingStore | None
+    binding: str | os.PathLike[str], index: Index | None, device: str, backend: str, store: EmbeddingStore | None
 ) -> Binder:
     """Load a binding, or that of an index, in the precision of the index."""
     precision = "fp32" if index is None else index.card.precision
-    return load(binding or _get_binding_name(index), device=device, store=store, precision=precision)
+    name = binding or _get_binding_name(index)
+    return load(name, device=device, backend=backend, store=store, precision=precision)
 
 
 def _load_ranking_head(

@@ -1,10 +1,9 @@
-"""Training data: items of one or several datasets, in versions, with the frozen teacher's embeddings."""
+"""Training data: items of one or several datasets, in versions."""
 
 from __future__ import annotations
 
 import functools
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,23 +12,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind import AnybindError, Binder, EmbeddingStore, derive, read
-from anybind.plugin import (
-    BadInput,
-    BadOption,
-    Dataset,
-    Encoder,
-    Item,
-    TorchEncoder,
-    create_part,
-    modalities,
-    prefetch,
-    progress_bar,
-    readers,
-    tables,
-)
-from anybind_train.cache import cache_array
+from anybind import AnybindError, Binder, derive, read
+from anybind.plugin import BadInput, BadOption, Dataset, Encoder, Item, create_part, errors, modalities, readers, tables
 from anybind_train.input_augmentation import InputAugmentation
+from anybind_train.invalid_samples import InvalidSamples
 from anybind_train.recipe import DatasetConfig, Recipe
 
 T = TypeVar("T")
@@ -105,6 +91,8 @@ class TrainingSet:
     Attributes:
         items: items with labels; a label is an index into `classes`, or -1.
         classes: class names of all datasets, each once.
+        labels: (n,) the label of each item.
+        invalid: items that are left out.
     """
 
     def __init__(self, recipe: Recipe, binder: Binder, sources: Sources, student: Encoder) -> None:
@@ -133,6 +121,7 @@ class TrainingSet:
                 f" got {len(self.items)}"
             )
         self.labels = torch.tensor([entry.label for entry in self.items])
+        self.invalid = InvalidSamples(recipe.skip_invalid, len(self.items), "training")
 
     def __len__(self) -> int:
         return len(self.items)
@@ -222,72 +211,19 @@ class TrainingSet:
         except AnybindError as error:
             raise error if id in str(error) else type(error)(f"{id}: {error}") from error
 
-    def compute_teacher_embeddings(
-        self, cache: Path, store: EmbeddingStore | None = None, *, raw: bool = False
-    ) -> np.ndarray | None:
-        """Compute and cache the teacher's embeddings in its own space: (versions, items, d) float32.
-
-        Args:
-            cache: the folder of the array.
-            store: where each embedding is looked up, and stored as soon as its batch is computed; not if raw.
-            raw: embeddings as the module gives them; if False, of norm 1.
-        """
-        teacher = self.recipe.teacher
-        if not teacher:
-            return None
-        encoder = self.binder.encoder(teacher)
-        shape = (self.recipe.variants, len(self), encoder.space.dim)
-
-        def fill(array: np.ndarray) -> None:
-            indices = list(np.ndindex(shape[:2]))
-            rows, start = array.reshape(len(indices), -1), 0
-            batches = self._encode_raw(indices) if raw else self._embed_teachers(indices, store)
-            with progress_bar(len(indices), f"teacher: {teacher}") as advance:
-                for batch in batches:
-                    rows[start : start + len(batch)] = batch
-                    start += len(batch)
-                    advance(len(batch))
-
-        prefix = "teacher-raw" if raw else "teacher"
-        name = f"{prefix}-{tables.hash_settings([self.hash, encoder.identity])}"
-        return cache_array(cache, name, shape, np.float32, fill)
-
-    def _embed_teachers(self, indices: Sequence[tuple[int, ...]], store: EmbeddingStore | None) -> Iterator[np.ndarray]:
-        def load_sample(index: tuple[int, ...]) -> Item:
-            version, number = index
-            return Item(self.items[number].item.id, self.load_teacher_sample(number, version))
-
-        binder = self.binder.with_store(store).without_adapters(self.recipe.teacher)
-        for batch in binder.embed_batches(self.recipe.teacher, prefetch(load_sample, indices)):
-            yield batch.vectors
-
-    def _encode_raw(self, indices: Sequence[tuple[int, ...]]) -> Iterator[np.ndarray]:
-        encoder = self.binder.encoder(self.recipe.teacher)
-        if not isinstance(encoder, TorchEncoder):
-            raise BadOption("a loss needs the teacher's embeddings before their normalisation: expected one on torch")
-        inputs = prefetch(lambda index: self.load_teacher_input(index[1], index[0]), indices)
-        while batch := list(itertools.islice(inputs, self.recipe.batch_size)):
-            yield encoder.encode_raw(batch)
-
-    def prepare_inputs(self, cache: Path) -> np.ndarray | None:
-        """Prepare and cache the student's inputs, (versions, items, ...) float16; None without `cache_inputs`."""
-        if not self.recipe.cache_inputs:
-            return None
-        shape = (self.recipe.variants, len(self), *self.load_student_input(0, 0, 0).shape)
-        modality = modalities.find_modality(self.recipe.modality)
-        sources = modalities.list_sources(modality.name)[1:]
-        derivations = {source: dict(modality.derivation(source)) for source in sources}
-        settings = [self.hash, dict(self.student.preprocessing), self.recipe.student.input_size, derivations]
-
-        def fill(array: np.ndarray) -> None:
-            indices = list(np.ndindex(shape[:2]))
-            inputs = prefetch(lambda index: self.load_student_input(index[1], index[0], 0), indices)
-            with progress_bar(len(indices), f"{self.recipe.modality} inputs") as advance:
-                for index, value in zip(indices, inputs, strict=True):
-                    array[index] = value.numpy()
-                    advance(1)
-
-        return cache_array(cache, f"inputs-{tables.hash_settings(settings)}", shape, np.float16, fill)
+    def call_or_skip(self, number: int, function: Callable[[], T]) -> T | None:
+        """Call a function; return None if the item is invalid and is left out, see `InvalidSamples`."""
+        id = self.items[number].item.id
+        try:
+            return self.call_for_item(number, function)
+        except AnybindError as error:
+            self.invalid.skip(id, error)
+        except Exception as error:  # a bug of a plugin, for example of a simulation
+            if not self.invalid.share:
+                raise
+            message = " ".join(f"{type(error).__name__}: {error}".split())
+            self.invalid.skip(id, errors.PluginError(f"{id}: cannot be prepared: {message}"))
+        return None
 
 
 def shuffle_epoch(count: int, seed: int, epoch: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +13,18 @@ import torch
 from torch import nn
 
 from anybind import Binding, EmbeddingStore
-from anybind.plugin import BadInput, BadOption, TorchEncoder, files, prefetch, progress_bar
+from anybind.plugin import BadInput, BadOption, TorchEncoder, files, progress_bar, ranks
+from anybind_train.batch_loader import BatchLoader
 from anybind_train.batches import build_batches
 from anybind_train.checks import check_losses, check_spaces
 from anybind_train.class_texts import ClassTexts, embed_class_texts
-from anybind_train.data import Sources, TrainingSet, shuffle_epoch
+from anybind_train.data import Sources, TrainingSet
 from anybind_train.devices import make_fabric, tuned_cpu
 from anybind_train.loss import TrainingBatch
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import MetricsLog, RunRecord, draw_curves, read_log
 from anybind_train.optimise import compute_learning_rate, make_optimiser, scale_learning_rate
+from anybind_train.precomputed import compute_teacher_embeddings, prepare_inputs
 from anybind_train.probe import build_probe, run_probe
 from anybind_train.prompts import JointStudent, PromptStudent, build_student
 from anybind_train.recipe import Recipe
@@ -62,7 +64,8 @@ class TrainingRun:
             fabric: device, precision and processes, of which each constructs a run. [default: one process on the CPU]
             store: where the teacher's embeddings are looked up and stored. [default: nowhere]
             resume: continue from the state in `output`.
-            cache_teacher: compute teacher embeddings once; if False, recompute them at every step.
+            cache_teacher: compute teacher embeddings once; if False, recompute them at every step, where an invalid
+                sample raises.
 
         Raises:
             BadInput, BadOption, UnknownName, SpaceMismatch: an invalid recipe, or data that does not fit it.
@@ -100,8 +103,11 @@ class TrainingRun:
         if not self._is_main_process:  # wait until the main process has filled the cache, then read it
             self.fabric.barrier()
         raw = self.losses.needs_raw
-        self.teacher_embeddings = self.data.compute_teacher_embeddings(cache, store, raw=raw) if cache_teacher else None
-        self.inputs = self.data.prepare_inputs(cache)
+        self.teacher_embeddings = (
+            compute_teacher_embeddings(self.data, cache, store, raw=raw) if cache_teacher else None
+        )
+        self.inputs = prepare_inputs(self.data, cache)
+        self.batches = BatchLoader(self.data, self.inputs, self.teacher_embeddings, self.fabric)
         if self._is_main_process:
             self.fabric.barrier()
 
@@ -135,7 +141,7 @@ class TrainingRun:
                     self.train_epoch(epoch, module, optimiser, log, advance)
                     self.progress.epoch, self.progress.batch = epoch + 1, 0
                     self._end_epoch(epoch + 1, log)
-                    self._save_state()
+                    self._save_state(log)
         finally:
             if log is not None:
                 log.close()
@@ -154,8 +160,8 @@ class TrainingRun:
         advance: Callable[..., None],
     ) -> None:
         """Run the steps of one epoch from batch `progress.batch`; call `advance` after each."""
-        for batch, (numbers, inputs) in self._iterate_batches(epoch, self.progress.batch):
-            step = epoch * self.steps_per_epoch + batch
+        for batch, (numbers, prepared) in self.batches.iterate(epoch, self.progress.batch):
+            step, inputs = epoch * self.steps_per_epoch + batch, self.encoder.collate(prepared)
             start = time.perf_counter()
             lr = compute_learning_rate(self._schedule, step, self.steps, self.steps_per_epoch)
             values = self.train_step(module, optimiser, numbers, inputs, epoch, step, lr)
@@ -168,7 +174,7 @@ class TrainingRun:
             advance(1, f"epoch {epoch + 1}, loss {values['loss']:.4f}{score}")
             self.progress.batch = batch + 1
             if (step + 1) % self.recipe.checkpoint_steps == 0 and batch + 1 < self.steps_per_epoch:
-                self._save_state()
+                self._save_state(log)
 
     def train_step(
         self,
@@ -209,28 +215,6 @@ class TrainingRun:
             f"the {quantity} is {value} at epoch {epoch}, batch {step - epoch * self.steps_per_epoch} ({ids}, ...);"
             f" {saved}: lower optimiser.lr, or set optimiser.clip"
         )
-
-    def _iterate_batches(self, epoch: int, first: int) -> Iterator[tuple[int, tuple[np.ndarray, object]]]:
-        """Yield the batch index, the item numbers of the global batch, and this process's slice of the inputs."""
-        size, n_processes = self.recipe.batch_size, self.fabric.world_size
-        order = shuffle_epoch(len(self.data), self.recipe.seed, epoch)
-        own = slice(self.fabric.global_rank * size // n_processes, (self.fabric.global_rank + 1) * size // n_processes)
-        batches = [order[batch * size : (batch + 1) * size] for batch in range(first, self.steps_per_epoch)]
-        own_numbers = [int(number) for numbers in batches for number in numbers[own]]
-        inputs: list[torch.Tensor] = []
-        remaining = iter(batches)
-        queue_size = 3 * size // n_processes  # three batches ahead: decoding overlaps with the step
-        for prepared in prefetch(lambda number: self._prepare_input(number, epoch), own_numbers, queue_size=queue_size):
-            inputs.append(prepared)
-            if len(inputs) == size // n_processes:
-                yield first, (next(remaining), self.encoder.collate(inputs))
-                first, inputs = first + 1, []
-
-    def _prepare_input(self, number: int, epoch: int) -> torch.Tensor:
-        version = epoch % self.recipe.variants
-        if self.inputs is not None:
-            return torch.from_numpy(self.inputs[version, number].astype(np.float32))
-        return self.data.load_student_input(number, version, epoch)
 
     def _build_batches(self, embeddings: torch.Tensor, numbers: np.ndarray, version: int) -> dict[str, TrainingBatch]:
         """Gather the global batch of all processes, in the student's own space and in the common space."""
@@ -302,10 +286,22 @@ class TrainingRun:
         finally:
             self.weight_average.swap()
 
-    def _save_state(self) -> None:
+    def _save_state(self, log: MetricsLog | None) -> None:
+        if self.recipe.skip_invalid:
+            self._collect_skipped(log)
         if self._is_main_process:
             save_state(self.state_path, self.progress, *self._stateful)
         self.fabric.barrier()
+
+    def _collect_skipped(self, log: MetricsLog | None) -> None:
+        """Add the samples that any process has left out to the progress, and log the new ones."""
+        step = self.progress.epoch * self.steps_per_epoch + self.progress.batch - 1
+        own = self.batches.skipped | (self.probe.invalid.reasons if self.probe else {})
+        for reasons in ranks.gather(own):
+            for id in sorted(reasons.keys() - self.progress.skipped.keys()):
+                self.progress.skipped[id] = reasons[id]
+                if log is not None:
+                    log.write("skipped", step, id=id, error=reasons[id])
 
     def _write_result(self) -> RunRecord:
         self._publish_weights()  # a run resumed after its last step has not published its weights yet
@@ -320,6 +316,7 @@ class TrainingRun:
             "weights": str(self.output / LAST),
             "encoder": self._trained_encoder.identity if self._is_main_process else "",
             "probes": self.progress.probes or [],
+            "skipped": self.progress.skipped,
         }
         if self._is_main_process:
             with files.atomic_path(self.output / "result.json") as temporary:

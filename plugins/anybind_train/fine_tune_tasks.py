@@ -101,7 +101,8 @@ class FineTune(Task):
     ) -> Result:
         """Train and evaluate; see `Task.run`. The seed is that of all randomness: shots, order, augmentation.
 
-        An invalid training sample raises; `on_bad` is called for test samples, and with a head for all samples.
+        An invalid training sample raises, unless the recipe key `skip_invalid` is given; `on_bad` is called for test
+        samples, and with a head for all samples.
 
         Metrics, intervals and details are those of `zero-shot`, with a head `top1` alone. The details also have
         `settings` and `left_out` (the number of training samples excluded from the evaluation); with `every`, the curve

@@ -51,7 +51,7 @@ def import_checkpoint(
 
     files.check_output(output)
     state = read_event_encoder(checkpoint)
-    binder = load(binding or find_binding_by_shapes(checkpoint, state))
+    binder = load(binding or find_binding_by_shapes(checkpoint, state), backend="torch")
     encoder = binder.encoder("event")
     if not isinstance(encoder, TorchEncoder):
         raise BadOption(f"{binder.name}: expected a torch event encoder, got {type(encoder).__name__}")

@@ -10,8 +10,8 @@ from typing import TypedDict
 import numpy as np
 
 from anybind import Binder
-from anybind.plugin import BadInput, BadOption, Head, HeadInput, Item, errors, files
-from anybind_train.data import Sources, TrainingSet
+from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors, files
+from anybind_train.data import LabelledItem, Sources, TrainingSet
 from anybind_train.probe import build_probe
 from anybind_train.recipe import Recipe
 from anybind_train.student import load_student_binder
@@ -20,7 +20,7 @@ HEAD = "head.safetensors"
 
 
 class LinearProbeRecord(TypedDict):
-    """Training data, head and accuracy on `n` samples, as in `result.json`."""
+    """Training data, head, accuracy on `n` samples, and samples that were left out, as in `result.json`."""
 
     recipe: str
     recipe_hash: str
@@ -31,6 +31,7 @@ class LinearProbeRecord(TypedDict):
     encoder: str
     top1: float
     n: int
+    skipped: dict[str, str]
 
 
 def train_linear_probe(
@@ -52,7 +53,8 @@ def train_linear_probe(
         output: the folder, created if missing.
         device: torch device of the encoders.
         binder: embeds the samples. [default: the recipe's binding with its student]
-        on_bad: called with id and error of invalid samples, which are left out. [default: the first one raises]
+        on_bad: called with id and error of invalid samples, which are left out. [default: as the recipe's
+            `skip_invalid`]
         head: a classification head. [default: the recipe's]
 
     Returns:
@@ -73,15 +75,15 @@ def train_linear_probe(
     probe = build_probe(recipe, sources, data.source_keys)
     assert probe is not None
     label_of = {name: label for label, name in enumerate(data.classes)}
-    queries = [item for item in probe.dataset.items if item.label in label_of]
+    queries = [LabelledItem(each, label_of[each.label]) for each in probe.dataset.items if each.label in label_of]
     if len(data.classes) < 2 or not queries:
         counts = f"{len(data.classes)} classes and {len(queries)} samples"
         raise BadInput(f"a linear probe needs at least two classes and probe samples of them, got {counts}")
-    inputs, labels = _embed_items(binder, recipe, [(entry.item, entry.label) for entry in data.items], on_bad)
+    inputs, labels = _embed_items(binder, recipe, data.items, on_bad or data.invalid.skip)
     present = np.unique(labels)  # `on_bad` may have left out all samples of a class, which is then never predicted
     head.prepare(binder)
     head.fit(inputs, np.searchsorted(present, labels), [data.classes[label] for label in present])
-    inputs, truth = _embed_items(binder, recipe, [(item, label_of[item.label]) for item in queries], on_bad)
+    inputs, truth = _embed_items(binder, recipe, queries, on_bad or probe.invalid.skip)
     if not len(truth):
         raise BadInput("a linear probe needs valid probe samples, got none")
     hits = present[head.score(inputs).argmax(axis=1)] == truth
@@ -97,6 +99,7 @@ def train_linear_probe(
         "encoder": encoder.identity,
         "top1": float(hits.mean()),
         "n": len(hits),
+        "skipped": data.invalid.reasons | probe.invalid.reasons,
     }
     with files.atomic_path(output / "result.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1))
@@ -112,12 +115,12 @@ def _create_head(recipe: Recipe) -> Head:
 
 
 def _embed_items(
-    binder: Binder, recipe: Recipe, labelled: Sequence[tuple[Item, int]], on_bad: errors.OnBad | None
+    binder: Binder, recipe: Recipe, labelled: Sequence[LabelledItem], on_bad: errors.OnBad
 ) -> tuple[HeadInput, np.ndarray]:
     """Embed the valid samples: n rows, and their labels (n,)."""
-    items = [item for item, _ in labelled]
+    items = [entry.item for entry in labelled]
     embeddings = binder.embed(recipe.modality, items, derive_seed=recipe.seed, on_bad=on_bad)
-    label_of = {item.id: label for item, label in labelled}
+    label_of = {entry.item.id: entry.label for entry in labelled}
     return HeadInput({embeddings.modality: embeddings}), np.array(
         [label_of[id] for id in embeddings.ids], dtype=np.int64
     )

@@ -21,6 +21,7 @@ class RunRecord(TypedDict):
 
     Attributes:
         probes: epoch and metrics of each probe.
+        skipped: the error of each invalid sample that was left out, by id.
     """
 
     recipe: str
@@ -33,6 +34,7 @@ class RunRecord(TypedDict):
     weights: str
     encoder: str
     probes: list[dict[str, float]]
+    skipped: dict[str, str]
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -43,7 +45,10 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 class MetricsLog:
-    """A log with one JSON line a step or probe; on resuming, lines after the saved state are removed first."""
+    """A log with one JSON line a step, probe or sample that is left out.
+
+    On resuming, lines after the saved state are removed first.
+    """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / "metrics.jsonl"
@@ -53,15 +58,16 @@ class MetricsLog:
         self.file = self.path.open("a", buffering=1)
         self.tensorboard = _open_tensorboard(folder, step)
 
-    def write(self, kind: str, step: int, **values: float) -> None:
-        """Write a line; `kind` is `step` or `probe`. Raises `BadInput` if the disk is full."""
+    def write(self, kind: str, step: int, **values: float | str) -> None:
+        """Write a line; `kind` is `step`, `probe` or `skipped`. Raises `BadInput` if the disk is full."""
         try:
             self.file.write(json.dumps({"kind": kind, "step": step, **values}) + "\n")
         except OSError as error:
             raise BadInput(f"{self.path}: cannot write ({error.strerror})") from error
         if self.tensorboard is not None:
             for name, value in values.items():
-                self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
+                if not isinstance(value, str):
+                    self.tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         """Close the log and TensorBoard's file."""

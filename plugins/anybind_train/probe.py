@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from anybind import Binder
 from anybind.plugin import BadInput, BadOption, Dataset, Item, Task, create_part, errors, ranks
 from anybind_train.data import SourceKey, Sources, get_source_key, open_dataset, parse_class_names
+from anybind_train.invalid_samples import InvalidSamples
 from anybind_train.recipe import Recipe
 
 
@@ -30,11 +31,12 @@ def exclude_items(dataset: Dataset, keys: set[SourceKey]) -> Dataset:
 
 @dataclass(frozen=True)
 class ProbeTask:
-    """A task, its dataset, and the metric that selects the best epoch."""
+    """A task, its dataset, the metric that selects the best epoch, and invalid samples that are left out."""
 
     task: Task
     dataset: Dataset
     metric: str
+    invalid: InvalidSamples
 
 
 def build_probe(recipe: Recipe, sources: Sources, trained_on: set[SourceKey]) -> ProbeTask | None:
@@ -60,17 +62,22 @@ def build_probe(recipe: Recipe, sources: Sources, trained_on: set[SourceKey]) ->
         names = parse_class_names(config.candidate_labels, sources)
         options["candidate_labels"] = [dataset.resolve_class_name(name) for name in names]
     task: Task = create_part("task", config.task, **options)
-    return ProbeTask(task, exclude_items(dataset, trained_on) if shared else dataset, config.metric or task.main_metric)
+    samples = exclude_items(dataset, trained_on) if shared else dataset
+    invalid = InvalidSamples(recipe.skip_invalid, len(samples.items), "probe")
+    return ProbeTask(task, samples, config.metric or task.main_metric, invalid)
 
 
 def run_probe(probe: ProbeTask, binder: Binder, recipe: Recipe) -> dict[str, float]:
     """Evaluate the binding as it is now; return the metrics.
 
     Raises:
+        BadInput: more samples are invalid than the recipe allows.
         BadOption: the task has no metric of the probe's name.
     """
+    probe.invalid.start_epoch()
+    on_bad = probe.invalid.skip if recipe.skip_invalid else None
     with ranks.single_process():  # only the main process evaluates
-        result = probe.task.run(binder, probe.dataset, modality=recipe.modality, seed=recipe.seed)
+        result = probe.task.run(binder, probe.dataset, modality=recipe.modality, seed=recipe.seed, on_bad=on_bad)
     if probe.metric not in result.metrics:
         near = errors.suggest_names(probe.metric, result.metrics)
         raise BadOption(f"probe.metric: the task {probe.task.name!r} has no metric {probe.metric!r}{near}")

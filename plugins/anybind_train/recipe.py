@@ -37,6 +37,7 @@ HASHED_PRESETS = {
 HASHED_IF_SET = {
     "augment_input": {},
     "derive_each_epoch": False,
+    "skip_invalid": 0.0,
     "optimiser": {"momentum_target": 0.0, "base_batch": 0},
     "student": {"context_start": "", "head": "linear-probe", "head_options": {}},
 }
@@ -181,6 +182,9 @@ class Recipe:
             and student and drawn once a version; that of the student's modality, if different, is drawn each epoch.
         augment_input: options of `InputAugmentation`, drawn each epoch on the student's prepared inputs.
         cache_inputs: cache the student's inputs on disk as float16; not with an augmentation drawn each epoch.
+        skip_invalid: largest fraction of the samples, of training and of the probe alike, that may be left out in an
+            epoch because they are invalid: unreadable, or empty once derived or augmented. They are listed in the
+            log and the result; another sample takes their place in a batch. 0: the first invalid sample is an error.
         templates: prompt templates with `{}` in the place of the class name.
         epochs, batch_size: of training; `batch_size` is that of all processes together.
         seed: of all randomness, below 2**32.
@@ -204,6 +208,7 @@ class Recipe:
     augment: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     augment_input: Mapping[str, object] = field(default_factory=dict)
     cache_inputs: bool = False
+    skip_invalid: float = 0.0
     templates: tuple[str, ...] = prompts.DEFAULT_TEMPLATES
     epochs: int
     batch_size: int
@@ -224,6 +229,8 @@ class Recipe:
         ):
             if value not in choices:
                 raise BadOption(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        if not 0 <= self.skip_invalid < 1:
+            raise BadOption(f"skip_invalid: expected a fraction from 0 to below 1, got {self.skip_invalid}")
         _check_optimiser(self.optimiser)
         if self.probe is not None and self.probe.shots:
             raise BadOption("probe.shots: not supported, a probe evaluates all its samples; see probe.limit")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +23,7 @@ class Progress:
         epoch, batch: indices of the next step.
         best: the best value of the probe's metric so far; None before the first probe.
         probes: every probe so far: `epoch` and its metrics.
+        skipped: the error of each invalid sample that was left out, by id.
     """
 
     recipe: str
@@ -31,6 +32,7 @@ class Progress:
     batch: int = 0
     best: float | None = None
     probes: list[dict[str, float]] | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
 
 def get_trained_state(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -40,7 +40,9 @@ def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = N
         if recipe.student.context_start:
             options["start"] = recipe.student.context_start
         encoders["text"] = Binding.configure("prompted-text", **options)
-    binder = Binder(Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device)
+    binder = Binder(
+        Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device, backend="torch"
+    )
     encoder = binder.encoder(recipe.modality)
     if not isinstance(encoder, TorchEncoder):
         raise BadOption(f"expected a torch encoder to train, got {student.name!r} ({type(encoder).__name__})")

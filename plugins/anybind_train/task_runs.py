@@ -174,4 +174,5 @@ def describe_run(run: TrainingRun) -> dict[str, object]:
         "classes": len(run.data.classes),
         "recipe": recipe.hash,
         "data": run.data.hash,
+        **({"skipped": len(run.progress.skipped)} if run.progress.skipped else {}),
     }

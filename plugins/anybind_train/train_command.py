@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, StoreFlag, open_store, print_json, print_table, print_text
+from anybind.commandline import AsJson, SkippedFiles, StoreFlag, open_store, print_json, print_table, print_text
 from anybind.plugin import ranks
 
 
@@ -42,6 +42,7 @@ def train(
     if ranks.get_rank():
         return
     record, metric = result.record, result.main_metric
+    SkippedFiles(record["skipped"]).report()
     if as_json:
         print_json(record)
     elif not record.get("steps"):

@@ -28,7 +28,7 @@ class TrainingResult:
         metrics: the last probe's metrics; empty without a probe.
         main_metric: the metric that selects the best epoch; empty without a probe.
         record: `result.json` of the run's folder, JSON-like: hashes of recipe and data, numbers of samples, classes,
-            epochs and steps, and all probes.
+            epochs and steps, all probes, and samples that were left out (`skipped`, errors by id).
     """
 
     weights: Path

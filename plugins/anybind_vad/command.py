@@ -9,6 +9,7 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    Backend,
     BindingName,
     Device,
     StoreFlag,
@@ -65,6 +66,7 @@ def vad(
     strict: Annotated[bool, typer.Option("--strict", help="Fail if the video cannot be decoded completely.")] = False,
     batch_size: Annotated[int, typer.Option(help="Windows embedded at a time.")] = BATCH_SIZE,
     device: Device = "cpu",
+    backend: Backend = "auto",
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
@@ -93,6 +95,7 @@ def vad(
         score_threshold=score_threshold,
         batch_size=batch_size,
         device=device,
+        backend=backend,
         store=open_store(store),
         strict=strict,
         collector=collector,

@@ -110,6 +110,7 @@ def score_video(
     score_threshold: float | None = None,
     batch_size: int = BATCH_SIZE,
     device: str = "cpu",
+    backend: str = "auto",
     store: EmbeddingStore | None = None,
     strict: bool = False,
     collector: SnapshotCollector | None = None,
@@ -123,15 +124,14 @@ def score_video(
         preset: preset of event generation: `paper`, `author-readme` or `author-later`.
         threshold: event threshold in gray levels of 255. [default: the preset's]
         clamp: clamp per-pixel event counts at this value. [default: the preset's]
-        frames: window length in frames.
-        stride: window stride in frames. [default: `frames`]
+        frames, stride: window length and window stride in frames; the stride is `frames` by default.
         last: last frames that do not fill a window: `merge` them into the window before, or `drop` them.
         fps: frame rate of a folder of frames or an event recording in Hz. [default: 25]
         sigma: Gaussian smoothing of frame scores: standard deviation in seconds; 0 for none.
-        smoothing: `time`, or `similarity`, which keeps embeddings in memory; see `smooth_frame_scores`.
+        smoothing: `time`, or `similarity`, with embeddings in memory; see `smooth_frame_scores`.
         score_threshold: score threshold of segments. [default: median + 3 robust standard deviations]
         batch_size: windows embedded at a time.
-        device: torch device.
+        device, backend: as for `anybind.load`.
         store: embedding store to read from and write to; an interrupted run resumes from it. [default: none]
         strict: raise if the video cannot be decoded completely. [default: warn, and score the decoded frames]
         collector: collects images for a page; see `save_page`.
@@ -145,7 +145,7 @@ def score_video(
     windows = choose_windows(preset, threshold, frames, stride, last)
     video = open_video(Path(path), fps)
     binding, clamp = apply_preset(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
-    binder = load(binding, device=device, store=store)
+    binder = load(binding, device=device, backend=backend, store=store)
     embedded = EmbeddedVideo(
         video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,
         max_side=SNAPSHOT_SIDE, store=store)  # fmt: skip
@@ -156,8 +156,8 @@ def score_video(
     smoothed = smooth_frame_scores(spans, scores, times, sigma, vectors)
     limit = compute_threshold(smoothed) if score_threshold is None else score_threshold
     settings = _make_settings(binder, scorer, preset, windows, clamp)
-    settings |= {"batch_size": batch_size, "sigma": sigma, "smoothing": smoothing}
-    settings |= {"score_threshold": limit, "score_threshold_rule": AUTOMATIC if score_threshold is None else "given"}
+    settings |= {"batch_size": batch_size, "sigma": sigma, "smoothing": smoothing, "score_threshold": limit}
+    settings["score_threshold_rule"] = AUTOMATIC if score_threshold is None else "given"
     result = VideoScores(
         Path(path), video.fps, spans, events, scores, times, smoothed, limit,
         find_segments(smoothed, times, int(spans[-1, 3]), limit), str(embedded.problem or ""), settings)  # fmt: skip

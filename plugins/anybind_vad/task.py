@@ -128,7 +128,7 @@ class VideoAnomaly(Task):
         binding, clamp = apply_preset(binder.binding, self.preset, self.clamp)
         if clamp is not None:
             counts = binder.counts
-            binder = load(binding, device=binder.device, store=binder.store)
+            binder = load(binding, device=binder.device, backend=binder.backend, store=binder.store)
             binder.counts = counts
         head = self.make_head()  # not one that an earlier run fitted
         head.prepare(binder)

@@ -184,7 +184,7 @@ def test_a_sample_with_a_zero_embedding_raises_with_its_id_and_affects_no_other(
 
 def test_an_encoder_is_loaded_at_its_first_use_and_only_once(plugin):
     loaded = binder()
-    assert loaded._encoders == {}
+    assert loaded._loader.encoders == {}
     assert loaded.encoder("letters") is loaded.encoder("letters")
 
 

@@ -54,12 +54,14 @@ def test_the_table_has_visible_nouns_in_order_and_the_licence(tmp_path, monkeypa
     (tmp_path / "data.noun").write_text(DATA)
     (tmp_path / "index.noun").write_text(INDEX)
     table = build_table(tmp_path)
-    assert table.splitlines() == ["# A licence", "feline mammal\t0cat|0true cat", "a woman; informal\t1cat"]
+    assert table.splitlines() == ["# A licence", "cat\tfeline mammal\ta woman; informal", "true cat\tfeline mammal"]
     path: Path = tmp_path / "definitions.tsv.xz"
     path.write_bytes(lzma.compress(table.encode()))
     monkeypatch.setattr(definitions, "FILE", path)
-    read = definitions._read_table.__wrapped__()
-    assert read == {"cat": ("feline mammal", "a woman; informal"), "true cat": ("feline mammal",)}
+    monkeypatch.setattr(definitions, "_read_lines", definitions._read_lines.__wrapped__)
+    assert find_definitions("a cat") == ("feline mammal", "a woman; informal")
+    assert find_definitions("True cats") == ("feline mammal",)
+    assert find_definitions("dog") == find_definitions("zebra") == find_definitions("") == ()
 
 
 def test_a_prompt_has_each_definition_and_ends_before_a_missing_one():

@@ -190,7 +190,7 @@ def test_an_encoder_without_torch_refuses_a_lower_precision():
 def test_a_binding_with_objects_is_not_sent_to_processes(tmp_path):
     binding = Binding("b", {"letters": Binding.configure("count", lock=threading.Lock())})
     with pytest.raises(BadOption, match="holds objects that cannot be sent to decoding processes; use threads"):
-        open_decoding_pool(binding, "letters", 2)
+        open_decoding_pool(anybind.load(binding), "letters", 2)
 
 
 PLUGIN = """

@@ -36,6 +36,13 @@ def test_a_template_of_a_package_extends_the_base_page(package):
     assert "prefers-color-scheme: dark" in page
 
 
+def test_settings_are_listed_at_the_end(package):
+    assert "Settings" not in render(package, "page.html", name="duck")
+    page = render(package, "page.html", name="duck", settings={"binding": "<mini>", "scale": 1 / 3})
+    assert "<dt>binding</dt><dd>&lt;mini&gt;</dd>" in page
+    assert "<dt>scale</dt><dd>0.3333</dd>" in page
+
+
 def test_values_are_escaped(package):
     assert "<h1>&lt;script&gt;</h1>" in render(package, "page.html", name="<script>")
 

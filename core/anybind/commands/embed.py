@@ -9,6 +9,7 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    Backend,
     BatchSize,
     BindingName,
     Device,
@@ -46,6 +47,7 @@ def embed(
     workers: Workers = None,
     processes: Processes = False,
     device: Device = "cpu",
+    backend: Backend = "auto",
     precision: Precision = "fp32",
     store: StoreFlag = True,
     reader_option: ReaderOptions = None,
@@ -65,8 +67,8 @@ def embed(
     windows = parse_windows(start, end, window, stride, roi)
     create, name = (load_encoder, encoder) if encoder else (load, binding)
     binder, skipped = create(
-        name, device=device, store=open_store(store), precision=precision, batch_size=batch_size, workers=workers,
-        processes=processes,
+        name, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
+        workers=workers, processes=processes,
     ), SkippedFiles()  # fmt: skip
     on_bad, options = skipped.record if skip_invalid else None, parse_options(reader_option)
     by_modality = embed_files(paths, binding=binder, on_bad=on_bad, reader_options=options, options=windows)

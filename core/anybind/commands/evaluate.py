@@ -10,6 +10,7 @@ import typer
 
 from anybind.commandline import (
     AsJson,
+    Backend,
     BatchSize,
     BindingName,
     Classes,
@@ -71,6 +72,7 @@ def evaluate(
     workers: Workers = None,
     processes: Processes = False,
     device: Device = "cpu",
+    backend: Backend = "auto",
     precision: Precision = "fp32",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
@@ -104,8 +106,8 @@ def evaluate(
         labels = _resolve_labels(candidate_labels, samples)
         configured = create_part(TaskSpec, task, candidate_labels=labels, **options)
     binder, skipped = load(
-        binding, device=device, store=open_store(store), precision=precision, batch_size=batch_size, workers=workers,
-        processes=processes,
+        binding, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
+        workers=workers, processes=processes,
     ), SkippedFiles()  # fmt: skip
     on_bad = skipped.record if skip_invalid else None
     result = run_evaluation(configured, samples, modality=modality, binding=binder, seed=seed, on_bad=on_bad)

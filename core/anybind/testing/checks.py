@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from anybind.errors import AnybindWarning
+from anybind.errors import AnybindWarning, MissingExtra
 from anybind.spec import Spec
 from anybind.testing.assertions import Skip, describe_error
 from anybind.testing.example import Example
@@ -190,7 +190,7 @@ def run_check(check: Check, case: Case[object]) -> Outcome:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AnybindWarning)
             check.run(case)
-    except Skip as skip:
+    except (Skip, MissingExtra) as skip:
         return Outcome(check.name, "skipped", str(skip))
     except Exception as error:
         failure = _describe_failure(error)

@@ -43,10 +43,10 @@ class RandomEncoder(Encoder):
 
 
 class _RandomBinder(Binder):
-    def encoder(self, modality: str) -> Encoder:
+    def encoder(self, modality: str, backend: str = "") -> Encoder:
         if modality in self.binding.encoders:
-            self._encoders.setdefault(modality, RandomEncoder(modality))
-        return super().encoder(modality)
+            return self._loader.encoders.setdefault((modality, self.backend), RandomEncoder(modality))
+        return super().encoder(modality, backend)
 
 
 def make_random_binder(*modalities: str) -> Binder:

@@ -10,7 +10,6 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, kernel
 from anybind_events.readers.aedat4_encoding import write_aedat4
-from anybind_events.readers.aedat4_lz4 import read_event_counts, unpack_events
 from anybind_events.readers.aedat4_packets import (
     LZ4,
     LZ4_HIGH,
@@ -146,6 +145,8 @@ def read_frames(path: Path, *, strict: bool = False, source: str | int | None = 
 
 def _read_event_groups(packets: Packets, count: int) -> Iterator[np.ndarray]:
     """Yield the events of all packets in arrays of about `count`: at least one, which may be empty."""
+    from anybind_events.readers.aedat4_lz4 import read_event_counts, unpack_events  # imports numba
+
     counts = read_event_counts(packets) if packets.compression in (LZ4, LZ4_HIGH) else None
     if counts is None or not len(counts):
         yield from _join_packets(packets, count)

@@ -1,4 +1,14 @@
-"""Shared code of readers of event columns: names, order and unit of time, sensors, streams of batches."""
+"""Shared code of readers of event columns: names, order and unit of time, sensors, streams of batches.
+
+Options that these readers share:
+
+* `scale`: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or 0.0625 for
+  1/16 of a pixel; above 1 it enlarges the sensor of the file.
+* `polarity`: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1, -1 and
+  1, also with -1 stored unsigned, or booleans).
+* `on_disorder`: for times that decrease: `clamp` raises them to the previous time and notes their number as
+  `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +26,7 @@ from typing import Any, overload
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
-from anybind_events.disorder import build_ordered_stream, is_mostly_raised
+from anybind_events.disorder import build_ordered_stream, check_policy, is_mostly_raised
 from anybind_events.polarity import (
     PolarityDecoder,
     PolarityOption,
@@ -30,7 +40,14 @@ from anybind_events.readers.column_statistics import (
 )
 from anybind_events.stream import DecreasingTime, EventStream, UnscaledPixel, concatenate_streams
 from anybind_events.time_range import TimeRange
-from anybind_events.time_unit import TimeUnit, assume_unit, convert_to_microseconds, split_unit, state_unit
+from anybind_events.time_unit import (
+    TimeUnit,
+    assume_unit,
+    check_time_unit,
+    convert_to_microseconds,
+    split_unit,
+    state_unit,
+)
 
 NAMES = {
     "x": ("x", "xs", "col", "column"),
@@ -120,6 +137,14 @@ def check_scale(scale: float | None) -> None:
         raise BadOption(f"scale: expected a number above 0, got {scale!r}")
 
 
+def check_options(time_unit: str | None, scale: float | None, on_disorder: str, order: str | None = None) -> None:
+    """Raise `BadOption` for invalid options of `build_streams`."""
+    check_order(order)
+    check_time_unit(time_unit)
+    check_scale(scale)
+    check_policy(on_disorder)
+
+
 @overload
 def scale_coordinates(coordinates: float, scale: float | None) -> float: ...
 @overload
@@ -168,9 +193,7 @@ def build_streams(
         time_unit: unit of time given by the user: s, ms, us or ns; None: `stated_unit`.
         stated_unit: unit of time that the file states; None: that of a type of dates, or else `assume_unit`.
         offset_us: microseconds to add to all times.
-        scale: factor of columns and rows before they are rounded down; see `scale_coordinates`.
-        polarity: the ON code, then the OFF code; see `PolarityDecoder`.
-        on_disorder: policy for decreasing times; see `build_ordered_stream`. `sort` keeps all events in memory.
+        scale, polarity, on_disorder: see the module.
         notes: counts of the reader; the first stream carries them.
         path: the file.
 

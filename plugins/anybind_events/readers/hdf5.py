@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.disorder import check_policy
 from anybind_events.readers.columns import (
     build_streams,
-    check_order,
-    check_scale,
+    check_options,
     make_read_method,
     name_file_in_errors,
     reject_order,
@@ -31,7 +29,6 @@ from anybind_events.readers.hdf5_output import create_file
 from anybind_events.sources import select_rows
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange
-from anybind_events.time_unit import check_time_unit
 
 if TYPE_CHECKING:
     import h5py
@@ -100,11 +97,9 @@ class Hdf5Reader(Reader):
             columns: order of the columns of an (n, 4) dataset, such as `txyp`; default: inferred from their values.
             time_unit: unit of time: s, ms, us or ns; default: that of the format, of an attribute or of a name, else
                 seconds for fractions and microseconds for whole numbers, with a warning if the rate is implausible.
-            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
-                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             source: group of the events, such as `prophesee/left`, or their dataset, or the value of a column `camera`,
                 `sensor`, ...; required if the file has several.
-            polarity, on_disorder: as in `NpzReader.chunks`.
+            scale, polarity, on_disorder: see `anybind_events.readers.columns`.
             start, end: microseconds after the first event; default: the first and the last event. Where no index gives
                 the events of a time, all times up to `end` are read.
             absolute: `start` and `end` are times on the recording's own clock.
@@ -113,10 +108,7 @@ class Hdf5Reader(Reader):
             BadInput: a truncated or damaged file, a filter that is not installed, no events, or several sources.
             BadOption: an invalid option, or columns of datasets that are named.
         """
-        check_order(columns)
-        check_time_unit(time_unit)
-        check_scale(scale)
-        check_policy(on_disorder)
+        check_options(time_unit, scale, on_disorder, columns)
         with name_file_in_errors(path), open_file(path) as file:
             events = find_events(path, file, source)
             check_datasets(file, events)

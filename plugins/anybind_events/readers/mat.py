@@ -10,13 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
-from anybind_events.disorder import check_policy
 from anybind_events.readers.column_statistics import TABLES, Batch
 from anybind_events.readers.columns import (
     NAMES,
     build_streams,
-    check_order,
-    check_scale,
+    check_options,
     find_columns,
     make_read_method,
     name_file_in_errors,
@@ -38,7 +36,7 @@ from anybind_events.readers.mat_elements import (
 )
 from anybind_events.sources import choose_source
 from anybind_events.stream import EventStream
-from anybind_events.time_unit import TimeUnit, check_time_unit, split_unit
+from anybind_events.time_unit import TimeUnit, split_unit
 
 SPIKE_TRAIN, TAXEL_SIDE = "spiketrain", 10
 """Name of ST-MNIST's matrix, and width and height of its tactile sensor."""
@@ -132,11 +130,7 @@ class MatReader(Reader):
             time_unit: unit of time: s, ms, us or ns; default: that of a name or of ST-MNIST, else seconds for fractions
                 and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate is
                 implausible.
-            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates.
-            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
-                -1 and 1, also with -1 stored unsigned, or booleans).
-            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
-                `backwards`; `sort` sorts the events and notes it as `sorted`; `error` raises.
+            scale, polarity, on_disorder: see `anybind_events.readers.columns`.
             source: the structure or matrix, such as `TD`, or `columns`; required if several have events.
             origin: coordinate of the first pixel, 0 or 1; default: 1 for a structure without a 0, as MATLAB counts,
                 noted as `assumed_origin`; else 0.
@@ -146,10 +140,7 @@ class MatReader(Reader):
             BadInput: the file is truncated or damaged, has no or several recordings, or a variable is too long.
             BadOption: an invalid option.
         """
-        check_order(columns)
-        check_time_unit(time_unit)
-        check_scale(scale)
-        check_policy(on_disorder)
+        check_options(time_unit, scale, on_disorder, columns)
         if origin not in (None, 0, 1):
             raise BadOption(f"origin: expected 0 or 1, got {origin!r}")
         with name_file_in_errors(path):

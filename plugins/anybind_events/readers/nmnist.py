@@ -12,6 +12,7 @@ from anybind.plugin import BadInput, kernel
 from anybind_events.readers.binary import BinaryReader
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.readers.encoding import FormatLimits
+from anybind_events.readers.unpacking import VECTORISED_EVENTS
 from anybind_events.stream import EventStream
 
 EVENT_BYTES = 5
@@ -66,7 +67,25 @@ def _decode_recording(path: Path, words: np.ndarray, state: np.ndarray, pixels: 
     return count
 
 
-@kernel
+def _decode_vectorised(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
+    """As `_decode`, in NumPy."""
+    table = words[: len(words) // EVENT_BYTES * EVENT_BYTES].reshape(-1, EVENT_BYTES)
+    is_marker = table[:, 1] == OVERFLOW_ROW
+    wraps = state[WRAPS] + np.cumsum(is_marker)
+    x, y, high, middle, low = table[~is_marker].astype(np.uint32).T
+    count = len(x)
+    times[:count] = wraps[~is_marker] * OVERFLOW_US + ((high & 127) << 16 | middle << 8 | low)
+    pixels[:count] = x | y << 8 | high >> 7 << 16
+    if count:
+        previous = np.concatenate([state[PREVIOUS_US : PREVIOUS_US + 1], times[: count - 1]])
+        state[DESCENTS] += np.count_nonzero(times[:count] < previous)
+        state[PREVIOUS_US] = times[count - 1]
+    state[WRAPS] = wraps[-1] if len(wraps) else state[WRAPS]
+    state[EVENTS] += count
+    return count
+
+
+@kernel(vectorised=_decode_vectorised, limit=EVENT_BYTES * VECTORISED_EVENTS)
 def _decode(words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:
     offset_us, count = state[WRAPS] * OVERFLOW_US, np.uint64(0)
     for i in range(len(words) // EVENT_BYTES):

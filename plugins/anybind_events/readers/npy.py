@@ -16,12 +16,10 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, Reader
-from anybind_events.disorder import check_policy
 from anybind_events.readers.column_statistics import Batch
 from anybind_events.readers.columns import (
     build_streams,
-    check_order,
-    check_scale,
+    check_options,
     find_columns,
     make_read_method,
     name_file_in_errors,
@@ -30,7 +28,7 @@ from anybind_events.readers.columns import (
 )
 from anybind_events.sources import find_source_column, select_rows
 from anybind_events.stream import EventStream
-from anybind_events.time_unit import check_time_unit, split_unit
+from anybind_events.time_unit import split_unit
 
 MAGIC = b"\x93NUMPY"
 MAX_HEADER_BYTES = 10_000
@@ -159,23 +157,15 @@ class NpyReader(Reader):
             time_unit: unit of time: s, ms, us or ns; default: from the name or type of the field, else seconds for
                 fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event
                 rate is implausible.
-            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
-                0.0625 for 1/16 of a pixel.
             source: value of the field `camera`, `sensor`, ...; required if the events have several.
-            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
-                -1 and 1, also with -1 stored unsigned, or booleans).
-            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
-                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
+            scale, polarity, on_disorder: see `anybind_events.readers.columns`.
 
         Raises:
             BadInput: the array is damaged, contains Python objects or no events, or with
                 `on_disorder="error"` time decreases.
             BadOption: invalid columns, columns of an array that names them, an invalid scale or an unknown unit.
         """
-        check_order(columns)
-        check_time_unit(time_unit)
-        check_scale(scale)
-        check_policy(on_disorder)
+        check_options(time_unit, scale, on_disorder, columns)
         with name_file_in_errors(path), path.open("rb") as file:
             header = read_header(file)
             rows, notes = _count_rows(path, header, os.fstat(file.fileno()).st_size, strict)

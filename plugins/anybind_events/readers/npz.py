@@ -14,13 +14,11 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.disorder import check_policy
 from anybind_events.readers.column_statistics import TABLES, Batch
 from anybind_events.readers.columns import (
     NAMES,
     build_streams,
-    check_order,
-    check_scale,
+    check_options,
     group_columns,
     make_read_method,
     name_file_in_errors,
@@ -29,7 +27,7 @@ from anybind_events.readers.columns import (
 from anybind_events.readers.npy import ArrayHeader, list_fields, read_header
 from anybind_events.sources import choose_source, find_source_column, select_rows
 from anybind_events.stream import EventStream
-from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, check_time_unit, parse_unit, split_unit
+from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, parse_unit, split_unit
 
 N_IMAGENET_TABLE = "event_data"
 """Structured array of the events in N-ImageNet."""
@@ -116,24 +114,16 @@ class NpzReader(Reader):
             time_unit: unit of time: s, ms, us or ns; default: that of the format, of a name, of the type of the times
                 or of the array `time_unit`, else seconds for fractions and microseconds for whole numbers (nanoseconds
                 from 10^17 on), with a warning if the event rate is implausible.
-            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
-                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             source: what the names of its arrays begin or end with, such as `left`, the name of its array, or the value
                 of a column `camera`, `sensor`, ...; required if the archive has several sources.
-            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
-                -1 and 1, also with -1 stored unsigned, or booleans).
-            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
-                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
+            scale, polarity, on_disorder: see `anybind_events.readers.columns`.
 
         Raises:
             BadInput: the archive is truncated or corrupt, has no event columns, or has several sources.
             BadOption: invalid columns, columns of arrays that are named, an invalid scale, or an unknown source or
                 unit.
         """
-        check_order(columns)
-        check_time_unit(time_unit)
-        check_scale(scale)
-        check_policy(on_disorder)
+        check_options(time_unit, scale, on_disorder, columns)
         with name_file_in_errors(path):
             try:
                 with zipfile.ZipFile(path) as archive:

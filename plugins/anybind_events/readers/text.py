@@ -13,12 +13,11 @@ from typing import IO
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
-from anybind_events.disorder import check_policy
 from anybind_events.readers.column_statistics import MIN_JUDGED_EVENTS, compute_statistics, infer_column_order
 from anybind_events.readers.columns import (
     build_streams,
+    check_options,
     check_order,
-    check_scale,
     find_columns,
     make_read_method,
     name_file_in_errors,
@@ -38,7 +37,6 @@ from anybind_events.stream import MAX_SENSOR, EventStream
 from anybind_events.time_unit import (
     NANOSECONDS_FROM,
     UNIT_COMMENT,
-    check_time_unit,
     parse_unit,
     split_unit,
 )
@@ -106,21 +104,14 @@ class TextReader(Reader):
             time_unit: unit of time: s, ms, us or ns; default: from the header or a comment, else seconds for fractions
                 and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate is
                 implausible.
-            scale: factor of columns and rows before they are rounded down, such as 1 for sub-pixel coordinates, or
-                0.0625 for 1/16 of a pixel; above 1 it enlarges the sensor of the file.
             source: number in the column `camera`, `sensor`, ... of a header; required if the events have several.
-            polarity: the ON code, then the OFF code or codes, such as `2,1`; default: certain notations only (0 and 1,
-                -1 and 1, also with -1 stored unsigned, or booleans).
-            on_disorder: for times that decrease: `clamp` raises them to the previous time and notes their number as
-                `backwards`; `sort` sorts the events, all in memory, and notes it as `sorted`; `error` raises.
+            scale, polarity, on_disorder: see `anybind_events.readers.columns`.
 
         Raises:
             BadInput: a line is not an event (the message names it), or no column can be time or polarity.
             BadOption: invalid columns, an invalid scale or an unknown unit.
         """
-        check_time_unit(time_unit)
-        check_scale(scale)
-        check_policy(on_disorder)
+        check_options(time_unit, scale, on_disorder)
         with name_file_in_errors(path), path.open("rb") as file:
             layout = _find_layout(file, columns)
             stop, notes = find_end_of_events(path, file, layout, strict)

@@ -13,6 +13,8 @@ PIXEL_DTYPE = np.dtype(np.uint32)
 """Type of a packed pixel."""
 NO_TIME = -(1 << 63)
 """Time of the last event before the first one."""
+VECTORISED_EVENTS = 1 << 21
+"""Events that a process decodes in NumPy before numba is imported."""
 LAST_US, OUTSIDE, BACKWARDS, LAST_COLUMN, LAST_ROW, WIDTH, HEIGHT = range(7)
 """Indices in the counts of a pass: time of the last event, events dropped, times raised, extent, sensor."""
 
@@ -36,7 +38,28 @@ def allocate_arrays(specs: Sequence[tuple[np.dtype, int]]) -> list[np.ndarray]:
     return [np.ndarray(length, dtype, memory, start) for (dtype, length), start in zip(specs, starts, strict=True)]
 
 
-@kernel
+def _unpack_vectorised(
+    pixels: np.ndarray, times: np.ndarray, bits: np.ndarray, counts: np.ndarray, position: int, columns: tuple
+) -> int:
+    """As `unpack_events`, in NumPy."""
+    x, y = pixels >> bits[0] & bits[1], pixels >> bits[2] & bits[3]
+    inside = (x < counts[WIDTH]) & (y < counts[HEIGHT])
+    p = pixels >> bits[4] & np.uint32(1)
+    if not inside.all():
+        x, y, times, p = x[inside], y[inside], times[inside], p[inside]
+        counts[OUTSIDE] += np.count_nonzero(~inside)
+    n = len(x)
+    if n:
+        latest = np.maximum.accumulate(np.concatenate([counts[LAST_US : LAST_US + 1], times]))
+        counts[BACKWARDS] += np.count_nonzero(times < latest[:-1])
+        counts[LAST_US] = latest[-1]
+        counts[LAST_COLUMN], counts[LAST_ROW] = max(counts[LAST_COLUMN], x.max()), max(counts[LAST_ROW], y.max())
+        for column, values in zip(columns, (x, y, latest[1:], p), strict=True):
+            column[position : position + n] = values
+    return n
+
+
+@kernel(vectorised=_unpack_vectorised, limit=VECTORISED_EVENTS)
 def unpack_events(
     pixels: np.ndarray, times: np.ndarray, bits: np.ndarray, counts: np.ndarray, position: int, columns: tuple
 ) -> int:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from anybind.plugin import kernel
+from anybind_events.representations import vectorised
 
 BLOCK = 8192
 
@@ -41,7 +42,7 @@ def count_cells(cells: np.ndarray, low: np.ndarray, counts: np.ndarray) -> None:
             counts[cell] += np.uint32(256)
 
 
-@kernel
+@kernel(vectorised=vectorised.count_events)
 def count_events(x: np.ndarray, y: np.ndarray, width: int, counts: np.ndarray, low: np.ndarray) -> None:
     """Add the events at each pixel to counts, (height * width) uint32; `low`: scratch of that size, uint8 zeros."""
     scratch = np.empty(BLOCK, np.uint32)
@@ -54,7 +55,7 @@ def count_events(x: np.ndarray, y: np.ndarray, width: int, counts: np.ndarray, l
         counts[i] += low[i]
 
 
-@kernel
+@kernel(vectorised=vectorised.count_polarities)
 def count_polarities(
     x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, counts: np.ndarray, low: np.ndarray
 ) -> None:
@@ -157,7 +158,7 @@ def find_first_event(t: np.ndarray, scale: float, level: float, low: int) -> int
     return low
 
 
-@kernel
+@kernel(vectorised=vectorised.normalize_counts)
 def normalize_counts(counts: np.ndarray, limit: float, divisor: float, invert: bool) -> None:
     """Convert counts, clamped at `limit`, to fractions of `divisor`, or to 1 minus that."""
     for i in range(len(counts)):
@@ -220,7 +221,7 @@ def draw_gray_on_white(counts: np.ndarray, divisor: float, gray: float, frame: n
         frame[i] = gray * fraction * opacity + 1 - opacity
 
 
-@kernel
+@kernel(vectorised=vectorised.draw_red_blue_on_white)
 def draw_red_blue_on_white(cells: np.ndarray, divisor: float) -> None:
     """Convert OFF and ON counts, the first 2 of 3 planes, to their fractions in blue and red on white."""
     size = len(cells) // 3
@@ -281,14 +282,14 @@ def standardize_sums(sums: np.ndarray, tolerance: int, values: np.ndarray) -> No
             values[i] = 0
 
 
-@kernel
+@kernel(vectorised=vectorised.count_magnitudes)
 def count_magnitudes(values: np.ndarray, histogram: np.ndarray) -> None:
     """Add to histogram[m] the number of values that are m or -m."""
     for value in values:
         histogram[abs(np.int64(value))] += np.uint32(1)
 
 
-@kernel
+@kernel(vectorised=vectorised.count_inside)
 def count_inside(x: np.ndarray, y: np.ndarray, left: int, top: int, width: int, height: int) -> int:
     """Count the events inside a region, which may extend beyond the sensor."""
     count = 0
@@ -297,7 +298,7 @@ def count_inside(x: np.ndarray, y: np.ndarray, left: int, top: int, width: int, 
     return count
 
 
-@kernel
+@kernel(vectorised=vectorised.draw_counts_on_white)
 def draw_counts_on_white(counts: np.ndarray, limit: float, frame: np.ndarray) -> None:
     """Draw OFF and ON counts, (2, height, width), as ON, total and OFF counts over `limit` on white."""
     for row in range(counts.shape[1]):
@@ -308,7 +309,7 @@ def draw_counts_on_white(counts: np.ndarray, limit: float, frame: np.ndarray) ->
             frame[2, row, column] = 1 - min(off / limit, 1.0)
 
 
-@kernel
+@kernel(vectorised=vectorised.limit_to_neighbours)
 def limit_to_neighbours(counts: np.ndarray, limited: np.ndarray) -> None:
     """Write each count, (height, width), or the largest of its eight neighbours if that is smaller."""
     height, width = counts.shape

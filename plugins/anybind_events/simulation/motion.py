@@ -16,7 +16,7 @@ from anybind_events.simulation.motion_path import (
     compute_homographies,
     draw_path,
 )
-from anybind_events.simulation.scene import BACKGROUNDS, Scene, build_scene
+from anybind_events.simulation.scene import BACKGROUNDS, Scene, build_scene, crop_narrow, measure_space
 from anybind_events.simulation.sensor import check_numbers
 from anybind_events.simulation.sensor_model import ModelledSensor, SensorModel, check_size
 from anybind_events.simulation.warping import blend_views, warp_image
@@ -96,14 +96,14 @@ def simulate_motion(
     time that has changed by its threshold. The image is downsampled with antialiasing. Gray is Rec. 601 luma.
 
     Args:
-        image: an `image` sample, uint8 (height, width, 3).
+        image: an `image` sample, uint8 (height, width, 3). One that would be less than 2 pixels wide or high on the
+            sensor is cropped to its middle.
         motion: size of the sensor, scene and movement. [default: `Motion()`]
         sensor: the sensor's imperfections.
         seed: seed of everything random; the same seed gives the same recording.
 
     Raises:
-        BadInput: the image is less than 2 pixels wide or high on the sensor.
-        BadOption: the seed is negative.
+        BadOption: the seed is negative, or `object_scale` makes every image less than 2 pixels wide.
     """
     return simulate_counted_motion(image, motion or Motion(), sensor, seed)[0]
 
@@ -115,6 +115,7 @@ def simulate_counted_motion(
     check_numbers(seed)
     rng = np.random.default_rng([seed, 1])  # independent of the thresholds
     size = motion.width, motion.height
+    image = crop_narrow(image, measure_space(size, motion.background, motion.object_scale))
     radius = _measure_radius(image, motion)
     path = draw_path(
         rng, motion.motion, motion.speed, motion.amplitude, motion.direction_degrees, motion.jitter,

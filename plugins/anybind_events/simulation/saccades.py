@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 
-from anybind.plugin import BadInput, BadOption
+from anybind.plugin import BadOption
 from anybind_events.simulation.pixels import linearize_dark, sample_window
+from anybind_events.simulation.scene import crop_narrow
 from anybind_events.simulation.sensor import LINEAR_BELOW, check_numbers
 from anybind_events.simulation.sensor_model import ModelledSensor, SensorModel, check_size
 from anybind_events.stream import EventStream, concatenate_streams
@@ -87,7 +88,6 @@ def simulate_saccades(
         seed: seed of everything random; the same seed gives the same recording.
 
     Raises:
-        BadInput: the scaled image is less than 2 pixels wide or high.
         BadOption: the seed is negative, or the threshold is below 0.001.
     """
     check_numbers(seed)
@@ -129,12 +129,19 @@ def _rotate_corners(corners: tuple[tuple[float, float], ...], degrees: float) ->
 
 def _scale_to_field(image: np.ndarray, saccades: Saccades) -> np.ndarray:
     """Return the image's luma scaled to fit the field, (height, width) float32, 0 to 255."""
-    gray = PIL.Image.fromarray(image).convert("L")
-    scale = min(saccades.width / gray.width, saccades.height / gray.height)
-    width, height = round(gray.width * scale), round(gray.height * scale)
+    width, height = _fit_to_field(image, saccades)
     if min(width, height) < 2:
-        raise BadInput(f"an image of {gray.width}x{gray.height} pixels is too narrow for saccades")
+        image = crop_narrow(image, (saccades.width, saccades.height))
+        width, height = _fit_to_field(image, saccades)
+    gray = PIL.Image.fromarray(image).convert("L")
     return np.asarray(gray.resize((width, height), PIL.Image.Resampling.BICUBIC), dtype=np.float32)
+
+
+def _fit_to_field(image: np.ndarray, saccades: Saccades) -> tuple[int, int]:
+    """Return width and height of an image that fits the field, in pixels."""
+    rows, columns = image.shape[:2]
+    scale = min(saccades.width / columns, saccades.height / rows)
+    return round(columns * scale), round(rows * scale)
 
 
 def _scan_views(gray: np.ndarray, saccades: Saccades) -> Iterator[tuple[float, np.ndarray]]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import PIL.Image
 
-from anybind.plugin import BadInput
+from anybind.plugin import BadOption
 from anybind_events.simulation.sensor import compute_log_intensity
 
 BACKGROUNDS = ("full", "plain", "gray", "texture")
+MIN_SIDE = 2
+"""Fewest pixels of the sensor that an image's shorter side covers."""
 MATTE_LEVELS = 8.0
 """Largest difference to the border's level, of 255, of pixels that are background in an image cut out on plain."""
 MATTE_SHARE = 0.9
@@ -56,23 +58,19 @@ def build_scene(
     """Place an image, uint8 (height, width, 3), on a sensor of (width, height) pixels.
 
     Args:
-        image: the image; an image with a plain border is cut out on the backgrounds `gray` and `texture`.
+        image: the image, as `crop_narrow` returns it; an image with a plain border is cut out on the backgrounds `gray`
+            and `texture`.
         rng: draws the gray level or texture.
         sensor: width and height in pixels.
         background: of `BACKGROUNDS`.
         object_scale: the image's longer side over the sensor's shorter one; for `full`, over the largest that fits.
         position: of the image in the free space, from 0 to 1 in x and y; 0.5 is the centre.
         zoom: image pixels per sensor pixel: the largest scale along the path.
-
-    Raises:
-        BadInput: the image is less than 2 pixels wide or high on the sensor.
     """
     rows, columns = image.shape[:2]
     is_full = background == "full"
     fit = min(sensor[0] / columns, sensor[1] / rows) if is_full else min(sensor) / max(columns, rows)
     size = columns * fit * object_scale, rows * fit * object_scale
-    if min(size) < 2:
-        raise BadInput(f"an image of {columns}x{rows} pixels is too narrow on a sensor of {sensor[0]}x{sensor[1]}")
     gray = PIL.Image.fromarray(image).convert("L")
     scaled_size = max(2, round(size[0] * zoom)), max(2, round(size[1] * zoom))
     scaled = _resize(gray, scaled_size)
@@ -102,6 +100,31 @@ def build_scene(
         log if opacity is None else log * opacity,
         opacity, texture, scaled_size[0] / size[0], center, size, is_full,
     )  # fmt: skip
+
+
+def measure_space(sensor: tuple[int, int], background: str, object_scale: float) -> tuple[float, float]:
+    """Return width and height of the space that an image is fitted into, in pixels of the sensor."""
+    width, height = sensor if background == "full" else (min(sensor), min(sensor))
+    return width * object_scale, height * object_scale
+
+
+def crop_narrow(image: np.ndarray, space: tuple[float, float]) -> np.ndarray:
+    """Crop an image to its middle, as far as its shorter side covers 2 pixels when it is fitted into a space.
+
+    Args:
+        image: (height, width, ...); one that is not too narrow is returned unchanged.
+        space: width and height in pixels of the sensor.
+
+    Raises:
+        BadOption: the space is too small for any image.
+    """
+    if min(space) < MIN_SIDE:
+        size = f"{space[0]:g}x{space[1]:g}"
+        raise BadOption(f"object_scale: expected space for an image of at least {MIN_SIDE} pixels, got {size}")
+    rows, columns = image.shape[:2]
+    most_columns, most_rows = int(rows * space[0] / MIN_SIDE), int(columns * space[1] / MIN_SIDE)
+    left, top = max(0, columns - most_columns) // 2, max(0, rows - most_rows) // 2
+    return image[top : top + most_rows, left : left + most_columns]
 
 
 def _resize(gray: PIL.Image.Image, size: tuple[int, int]) -> np.ndarray:

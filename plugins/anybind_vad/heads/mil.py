@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from anybind import Embeddings
-from anybind.plugin import BadInput, BadOption, Head, HeadInput
+from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors
 from anybind_vad.presets import check_count
 
 LOSSES = ("ranking", "top-k")
@@ -99,8 +99,12 @@ class MilHead(Head):
         if not (bags[0] and bags[1]):
             counts = f"{len(bags[0])} and {len(bags[1])}"
             raise BadInput(f"the head 'mil': expected normal and abnormal videos to be fitted on, got {counts}")
-        from anybind_vad.heads.mil_training import train  # imports torch; scoring needs none
-
+        try:  # imported here: scoring needs no torch
+            from anybind_vad.heads.mil_training import train
+        except ModuleNotFoundError as error:
+            raise errors.MissingExtra(
+                f"fitting the head 'mil' needs {error.name}: pip install 'anybind[train]'"
+            ) from error
         return train(np.stack(bags[0]), np.stack(bags[1]), self)
 
     def list_shapes(self) -> dict[str, tuple[int | None, ...]]:

@@ -126,6 +126,6 @@ def test_frozen_and_read_only_state_is_perturbed():
 def test_swapping_two_rows_of_a_table_changes_the_identity_of_minis_adapter():
     adapter = create_part("adapter", "mini-image-to-text")
     before = adapter.identity
-    adapter.ridge[[0, 1]] = adapter.ridge[[1, 0]]
+    adapter.weights["ridge"][[0, 1]] = adapter.weights["ridge"][[1, 0]]
     del adapter._weights_hash
     assert adapter.identity != before

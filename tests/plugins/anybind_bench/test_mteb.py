@@ -227,7 +227,9 @@ def test_model_metadata_describes_the_binding(binder):
     message = (meta.name, meta.modalities, meta.embed_dim, meta.license, meta.similarity_fn_name.value)
     assert message == ("anybind/mini", ["text", "image", "audio"], 384, "apache-2.0", "cosine")
     assert meta.n_parameters == sum(
-        weight.numel() for of in ("text", "image", "sound") for weight in binder.encoder(of).module.parameters()
+        weight.numel()
+        for of in ("text", "image", "sound")
+        for weight in binder.encoder(of, "torch").module.parameters()
     )
     of_events = as_mteb_encoder(binder, images_as="event").mteb_model_meta
     assert of_events.revision != meta.revision

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.torch
 @pytest.mark.slow
 def test_classify_predicts_the_label_of_an_image_and_its_recording(cli, demo_folder, demo_images):
     recording = demo_folder / "recordings" / "03-chelsea.npz"
-    ended = cli("classify", demo_images["chelsea.png"], recording, "--labels", "a cat,a rocket,a motorcycle", "--json")
+    ended = cli("classify", demo_images["chelsea.jpg"], recording, "--labels", "a cat,a rocket,a motorcycle", "--json")
     assert ended.code == 0
     output = json.loads(ended.out)
     assert [row["modality"] for row in output["files"]] == ["image", "event"]
@@ -40,7 +40,7 @@ def test_classify_prints_a_table(cli, demo_images):
 
 
 def test_classify_simulates_recordings_of_images_on_request(cli, demo_images):
-    ended = cli("classify", demo_images["chelsea.png"], "--labels", "a,b", "--modality", "event", "--json")
+    ended = cli("classify", demo_images["chelsea.jpg"], "--labels", "a,b", "--modality", "event", "--json")
     assert json.loads(ended.out)["files"][0]["modality"] == "event"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import pytest
 import anybind
 from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
-from anybind.errors import BadOption
+from anybind.errors import BadInput, BadOption
 from anybind.registry import Registry, use_registry
 from anybind.spec import BindingSpec, EncoderSpec
 from anybind.windows import WindowOptions
-from anybind_classification import classify, classify_windows
+from anybind_classification import classify, classify_windows, fit_head
 from anybind_classification.recordings import EXPONENTIAL, smooth_embeddings
+from anybind_events import measure_activity
 from helpers.streams import draw_noise, move_bar
 
 LABELS = ["bright", "dark"]
@@ -210,3 +212,87 @@ def test_evaluation_prints_the_confusion_matrix(cli, recordings: Path):
     )
     assert re.search(r"dark +│ +│ 4 +│ 2 ", cli(*command, "--window", "100ms", "--prompt", "{}").out)
     assert "give --window" in cli(*command, "--page", "x.html").error()
+
+
+@pytest.fixture
+def labelled(recordings: Path) -> Path:
+    """Write a folder of two classes, each with a recording of 0.6 s whose last 0.2 s are noise, and a short one."""
+    root = recordings.parent / "labelled"
+    for label, on in (("bright", True), ("dark", False)):
+        (root / label).mkdir(parents=True)
+        bar, noise = move_bar(200_000, on=on, noise_hz=1), draw_noise(200_000, 1, 64, 64, seed=2)
+        anybind.write(join(bar, bar, noise), root / label / "long.npz")
+        anybind.write(move_bar(100_000, on=on, noise_hz=1, seed=1), root / label / "short.npz")
+    return root
+
+
+def fit(data: Path, **options: object) -> np.ndarray:
+    """Fit prototypes of scale 1; return one for each class, (2, 2)."""
+    return fit_head(data, head="prototypes", binding="polarity", scale=1, **options).tensors["weight"]
+
+
+def embed_active_windows(data: Path) -> dict[str, np.ndarray]:
+    """Return the embeddings of the windows of 100 ms in which something moves, by class."""
+    rows: dict[str, list[np.ndarray]] = {"bright": [], "dark": []}
+    binder = anybind.load("polarity")
+    for path in sorted(data.glob("*/*.npz")):
+        for window in anybind.read(path).windows("100ms"):
+            if len(window) and measure_activity(window).moved:
+                rows[path.parent.name].append(binder.embed("event", [window]).vectors[0])
+    return {label: np.stack(vectors) for label, vectors in rows.items()}
+
+
+def test_a_head_is_fitted_on_the_windows_in_which_something_moves(labelled: Path):
+    rows = embed_active_windows(labelled)
+    assert {label: len(vectors) for label, vectors in rows.items()} == {"bright": 5, "dark": 5}
+    means = np.stack([vectors.mean(axis=0) for vectors in rows.values()])
+    np.testing.assert_allclose(fit(labelled, options=WINDOWS), anybind.normalize(means), atol=1e-6)
+    assert not np.allclose(fit(labelled, options=WindowOptions(window="whole")), fit(labelled, options=WINDOWS))
+
+
+def test_windows_of_a_class_are_drawn_by_the_seed(labelled: Path):
+    rows = embed_active_windows(labelled)
+    drawn = [fit(labelled, options=WINDOWS, windows_per_class=1, seed=seed) for seed in (0, 0, *range(1, 8))]
+    assert np.array_equal(drawn[0], drawn[1])
+    for weights in drawn:
+        for weight, vectors in zip(weights, rows.values(), strict=True):
+            assert np.abs(vectors - weight).max(axis=1).min() < 1e-6  # one of the windows
+    assert len({weights.tobytes() for weights in drawn}) > 1
+    assert np.array_equal(fit(labelled, options=WINDOWS, windows_per_class=5), fit(labelled, options=WINDOWS))
+
+
+def test_files_of_a_class_are_drawn_by_the_seed(labelled: Path):
+    parts = []
+    for name in ("long", "short"):
+        part = labelled.parent / name
+        for label in ("bright", "dark"):
+            (part / label).mkdir(parents=True)
+            shutil.copy(labelled / label / f"{name}.npz", part / label)
+        parts.append(fit(part, options=WINDOWS))
+    drawn = [fit(labelled, options=WINDOWS, files_per_class=1, seed=seed) for seed in range(8)]
+    for row in range(2):
+        choices = {tuple(part[row].tolist()) for part in parts}
+        assert {tuple(weights[row].tolist()) for weights in drawn} == choices
+    with pytest.raises(BadOption, match="files_per_class: expected a number above 0, got 0"):
+        fit(labelled, files_per_class=0)
+
+
+def test_a_recording_of_noise_is_an_error_or_skipped(recordings: Path):
+    with pytest.raises(BadInput, match=r"noise\.npz: expected windows in which something happens, got none: nothing"):
+        fit(recordings)
+    skipped: dict[str, object] = {}
+    fit(recordings, on_bad=skipped.__setitem__)
+    assert [Path(id).name for id in skipped] == ["noise.npz"]
+
+
+def test_the_commands_fit_a_head_on_windows_and_classify_windows_by_it(cli, labelled: Path, tmp_path: Path):
+    head = tmp_path / "head.safetensors"
+    options = ("--binding", "polarity", "--no-store", "--window", "100ms")
+    fitted = cli("fit-head", labelled, "-o", head, "--head", "prototypes", *options, "--windows-per-class", 3, "--json")
+    expected = fit_head(labelled, head="prototypes", binding="polarity", options=WINDOWS, windows_per_class=3)
+    assert json.loads(fitted.out)["identity"] == expected.identity
+    printed = json.loads(cli("classify", labelled.parent / "long.npz", "--head", head, *options, "--json").out)
+    labels = [window["label"] for window in printed["files"][0]["windows"]]
+    assert labels[:6] == ["bright"] * 4 + ["dark"] * 2
+    assert set(labels[6:]) == {None}
+    assert "expected a duration" in cli("fit-head", labelled, "-o", head, "--window", "ten").err

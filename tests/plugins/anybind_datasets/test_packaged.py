@@ -71,7 +71,7 @@ def test_missing_packaged_image_is_reported(tmp_path, monkeypatch):
 
 def test_missing_scikit_image_reports_pip_command(tmp_path, monkeypatch):
     monkeypatch.setattr(packaged.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="pip install 'anybind\\[mini\\]'"):
+    with pytest.raises(MissingExtra, match="pip install 'anybind\\[datasets\\]'"):
         SkimageImages(tmp_path)
 
 

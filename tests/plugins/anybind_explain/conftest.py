@@ -57,7 +57,7 @@ def tiny(model_folder: Path) -> anybind.Binder:
 
 @pytest.fixture(scope="session")
 def mini() -> anybind.Binder:
-    return anybind.load("mini")
+    return anybind.load("mini", backend="torch")
 
 
 @pytest.fixture(scope="session")

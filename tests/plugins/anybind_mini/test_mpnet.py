@@ -12,12 +12,12 @@ import pytest
 import anybind
 from anybind.errors import MissingExtra, WeightsMismatch
 from anybind.plugin import create_part, prompts
-from anybind_mini import packages
+from anybind_mini import models
 
 
 def is_installed() -> bool:
     try:
-        return bool([distribution(name) for name in packages.MPNET_PACKAGES])
+        return bool([distribution(name) for name in models.MPNET_PACKAGES])
     except PackageNotFoundError:
         return False
 
@@ -35,20 +35,20 @@ def parts(tmp_path, monkeypatch):
         archive.writestr("all-mpnet-base-v2/config.json", "{}")
     content = buffer.getvalue()
     step = len(content) // 5 + 1
-    for number, name in enumerate(packages.MPNET_PACKAGES):
+    for number, name in enumerate(models.MPNET_PACKAGES):
         (tmp_path / name).write_bytes(content[number * step : (number + 1) * step])
-    monkeypatch.setattr(packages, "_find_mpnet_part", lambda package: tmp_path / package)
+    monkeypatch.setattr(models, "_find_mpnet_part", lambda package: tmp_path / package)
     return tmp_path
 
 
 def test_files_are_read_from_an_archive_in_five_parts(parts):
-    assert packages.MPNET.read("config.json") == [b"{}"]
+    assert models.read_mpnet_files("config.json") == [b"{}"]
 
 
 def test_a_damaged_part_is_an_error(parts):
-    (parts / packages.MPNET_PACKAGES[4]).write_bytes(b"")
+    (parts / models.MPNET_PACKAGES[4]).write_bytes(b"")
     with pytest.raises(WeightsMismatch, match="all-mpnet-base-v2: expected the files of its packages to form a zip"):
-        packages.MPNET.read("config.json")
+        models.read_mpnet_files("config.json")
 
 
 @pytest.mark.skipif(is_installed(), reason="the packages are installed")
@@ -64,9 +64,11 @@ def test_without_the_packages_the_error_names_the_extra():
 def test_text_embeddings_equal_sentence_transformers(tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    with packages.open_mpnet_archive() as archive:
-        archive.extractall(tmp_path)
-    reference = SentenceTransformer(str(tmp_path / packages.MPNET.name), device="cpu")
+    folder = tmp_path / models.MPNET.name
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+        (folder / name).write_bytes(models.read_mpnet_files(name)[0])
+    reference = SentenceTransformer(str(tmp_path / models.MPNET.name), device="cpu")
     texts = ["a duck", "A photo of a rubber duck, floating.", "éclair", "word " * 500]
     with pytest.warns(anybind.AnybindWarning, match="truncated to 384 tokens"):
         vectors = anybind.load("mini-mpnet").embed("text", texts).vectors

@@ -14,7 +14,7 @@ from anybind.errors import BadOption
 from anybind.registry import create_part
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
-from anybind_mini.depth_encoder import compute_shading, render_depth
+from anybind_mini.depth_rendering import compute_shading, render_depth
 
 pytestmark = pytest.mark.torch
 

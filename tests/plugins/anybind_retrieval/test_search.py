@@ -240,7 +240,7 @@ def test_mini_finds_real_images_by_text_in_a_new_process(run_anybind, tmp_path):
     assert process.returncode == 0, process.stderr
     results = json.loads(process.stdout)
     assert (results["binding"], results["gallery_sizes"]) == ("mini", {"image": 3})
-    assert list_names(results, "image")[0] == "chelsea.png"
+    assert list_names(results, "image")[0] == "chelsea.jpg"
     assert page.read_text().count("<article") == 2
 
 

@@ -19,6 +19,7 @@ from anybind.spec import DatasetSpec
 from anybind_train.cache import cache_array
 from anybind_train.data import TrainingSet, open_dataset, select_few_shots, shuffle_epoch
 from anybind_train.input_augmentation import InputAugmentation
+from anybind_train.precomputed import compute_teacher_embeddings, prepare_inputs
 from anybind_train.recipe import DatasetConfig
 from anybind_train.student import load_student_binder
 
@@ -308,7 +309,7 @@ def test_an_unknown_augmentation_is_rejected_before_reading(training_set, overri
 def test_an_unknown_derive_option_names_the_sample(training_set, tmp_path):
     data = training_set("derive.nonsense=1", "cache_inputs=true")
     with pytest.raises(BadOption, match=r"images/bar/0\.png: .*nonsense"):
-        data.prepare_inputs(tmp_path)
+        prepare_inputs(data, tmp_path)
 
 
 def test_inputs_are_resized_to_input_size(training_set):
@@ -339,7 +340,7 @@ def test_input_size_is_for_images_only(training_set):
 def test_the_teacher_embeds_the_partner_of_a_sample(training_set, paired):
     data = training_set(PAIRED, data=paired)
     images = [anybind.read(paired / "paired" / f"{number}.png") for number in range(8)]
-    vectors = data.compute_teacher_embeddings(paired / "cache")
+    vectors = compute_teacher_embeddings(data, paired / "cache")
     assert vectors.shape == (1, 8, 16)
     np.testing.assert_allclose(vectors[0], data.binder.embed("image", images).vectors, atol=1e-6)
 
@@ -355,7 +356,7 @@ def test_a_sample_without_a_partner_is_rejected(training_set, paired):
     with pytest.raises(
         anybind.BadInput, match=r"paired/0\.npz: expected a paired image for the teacher, got event alone"
     ):
-        data.compute_teacher_embeddings(paired / "cache")
+        compute_teacher_embeddings(data, paired / "cache")
 
 
 def test_an_unreadable_file_is_named_and_no_cache_is_written(training_set, own_data, tmp_path):
@@ -363,7 +364,7 @@ def test_an_unreadable_file_is_named_and_no_cache_is_written(training_set, own_d
     broken.write_bytes(broken.read_bytes()[:100])
     data = training_set(data=own_data)
     with pytest.raises(anybind.BadInput, match=r"images/disc/3\.png"):
-        data.compute_teacher_embeddings(tmp_path / "cache")
+        compute_teacher_embeddings(data, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -372,28 +373,28 @@ def test_teacher_embeddings_are_computed_once(training_set, tmp_path, monkeypatc
     teacher = data.binder.encoder("image")
     calls, encode = [], teacher.encode
     monkeypatch.setattr(teacher, "encode", lambda inputs: calls.append(len(inputs)) or encode(inputs))
-    first = np.array(data.compute_teacher_embeddings(tmp_path))
+    first = np.array(compute_teacher_embeddings(data, tmp_path))
     assert sum(calls) == 2 * 18
     calls.clear()
-    assert np.array_equal(first, data.compute_teacher_embeddings(tmp_path))
+    assert np.array_equal(first, compute_teacher_embeddings(data, tmp_path))
     assert calls == []
-    assert np.array_equal(first, training_set("variants=2").compute_teacher_embeddings(tmp_path))
+    assert np.array_equal(first, compute_teacher_embeddings(training_set("variants=2"), tmp_path))
     np.testing.assert_allclose(np.linalg.norm(first, axis=2), 1, atol=1e-6)
 
 
 def test_another_teacher_has_another_cache(training_set, tmp_path):
     first = training_set()
     second = training_set()
-    first.compute_teacher_embeddings(tmp_path)
+    compute_teacher_embeddings(first, tmp_path)
     with torch.no_grad():
         second.binder.encoder("image").module.visual.proj.mul_(2).add_(1)
-    second.compute_teacher_embeddings(tmp_path)
+    compute_teacher_embeddings(second, tmp_path)
     assert len(list(tmp_path.glob("teacher-*.npy"))) == 2
 
 
 def test_cached_inputs_equal_fresh_ones_in_half_precision(training_set, tmp_path):
     data = training_set("cache_inputs=true", "variants=2")
-    cached = data.prepare_inputs(tmp_path)
+    cached = prepare_inputs(data, tmp_path)
     assert cached.shape == (2, 18, 3, 32, 32)
     assert cached.dtype == np.float16
     for number, version in ((0, 0), (17, 0), (5, 1)):
@@ -403,7 +404,7 @@ def test_cached_inputs_equal_fresh_ones_in_half_precision(training_set, tmp_path
 
 
 def test_inputs_are_cached_only_with_cache_inputs(training_set, tmp_path):
-    assert training_set().prepare_inputs(tmp_path) is None
+    assert prepare_inputs(training_set(), tmp_path) is None
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,6 +19,7 @@ from anybind.errors import SpaceMismatch
 from anybind_train import engine
 from anybind_train import train as train_from_recipe
 from anybind_train.checks import check_spaces
+from anybind_train.data import shuffle_epoch
 from anybind_train.devices import tuned_cpu
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import read_log
@@ -294,7 +295,7 @@ def test_a_loss_that_is_not_finite_names_its_batch_and_keeps_the_last_state(comm
 
     monkeypatch.setattr(engine.TrainingRun, "train_step", inject_nan)
     message = command(*IMAGE, "checkpoint_steps=1").error()
-    order = engine.shuffle_epoch(18, 0, 1)[6:9]
+    order = shuffle_epoch(18, 0, 1)[6:9]
     names = [f"images/{shape}/{number}.png" for shape in ("bar", "disc", "ring") for number in range(6)]
     assert f"the loss is nan at epoch 1, batch 1 ({', '.join(names[number] for number in order)}, ...)" in message
     assert f"{tmp_path / 'run' / 'state.safetensors'} is the last good state" in message

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,12 +34,9 @@ def compute_relative_error(value: torch.Tensor, expected: torch.Tensor) -> float
     return float((value - expected).abs().max() / expected.abs().max().clamp(min=1e-12))
 
 
-@pytest.mark.slow
-def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
-    single = train(*OVERRIDES, output=tmp_path / "one")
-    output = tmp_path / "two"
-    command = [sys.executable, "-m", "anybind", "train", world.recipe, "--data", world.data, "-o", output, "--json"]
-    command += [argument for override in OVERRIDES for argument in ("--set", override)]
+def run_two_processes(recipe: Path, data: Path, output: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "anybind", "train", recipe, "--data", data, "-o", output, "--json"]
+    command += [argument for override in overrides for argument in ("--set", override)]
     finished = subprocess.run(
         [*map(str, command), "--devices", "2", "--strategy", "ddp"],
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
@@ -48,6 +46,14 @@ def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
+    return finished
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
+    single = train(*OVERRIDES, output=tmp_path / "one")
+    output = tmp_path / "two"
+    finished = run_two_processes(world.recipe, world.data, output, *OVERRIDES)
     assert "2 processes" in finished.stderr
     assert json.loads(finished.stdout)["steps"] == 6  # printed once, by the main process
     lines = [line for line in read_log(output) if line["kind"] == "step"]
@@ -67,6 +73,22 @@ def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
     state = load_file(single.output / "state.safetensors")
     assert len(moments) == 40
     assert all(compute_relative_error(value, state[name]) < 1e-3 for name, value in moments.items())
+
+
+@pytest.mark.slow
+def test_two_processes_replace_the_same_invalid_samples_as_one(train, world, own_data, tmp_path):
+    for name in ("disc/3", "bar/1", "ring/0", "beam/0"):
+        path = own_data / "images" / f"{name}.png"
+        path.write_bytes(path.read_bytes()[:100])
+    overrides = ("modality=image", "student.options={}", "skip_invalid=0.4")
+    overrides += ("teacher=", 'losses=[{"use":"prediction"}]')  # without a teacher's cache, each process finds its own
+    single = train(*overrides, data=own_data, output=tmp_path / "one")
+    run_two_processes(world.recipe, own_data, tmp_path / "two", *overrides)
+    result = json.loads((tmp_path / "two" / "result.json").read_text())
+    assert result["skipped"].keys() == single.result["skipped"].keys()
+    assert len(result["skipped"]) == 4
+    lines = [line["loss"] for line in read_log(tmp_path / "two") if line["kind"] == "step"]
+    assert lines == pytest.approx(single.read_losses(), abs=1e-5)
 
 
 def test_a_batch_size_that_processes_cannot_divide_is_rejected(world):

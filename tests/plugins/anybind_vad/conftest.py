@@ -103,5 +103,5 @@ class ToyEncoder(Encoder):
 def toy(monkeypatch: pytest.MonkeyPatch) -> anybind.Binder:
     """Make a binder with toy encoders of events and images."""
     binder = anybind.load(anybind.Binding("toy", {name: ConfiguredPart("none") for name in ("event", "image")}))
-    monkeypatch.setattr(binder, "_encoders", {name: ToyEncoder(name) for name in ("event", "image")})
+    monkeypatch.setattr(binder._loader, "encoders", {(name, "auto"): ToyEncoder(name) for name in ("event", "image")})
     return binder

@@ -44,7 +44,7 @@ def score(toy, monkeypatch):
 
     def run(video, **options):
         monkeypatch.setattr(scores_module, "open_video", lambda path, fps: video)
-        monkeypatch.setattr(scores_module, "load", lambda binding, device, store: toy)
+        monkeypatch.setattr(scores_module, "load", lambda binding, device, backend, store: toy)
         return score_video("clip.mp4", **{"head": FirstCoordinate(), "binding": toy.binding, **options})
 
     return run

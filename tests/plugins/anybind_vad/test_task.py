@@ -55,7 +55,7 @@ class MotionEncoder(Encoder):
 def binder(monkeypatch):
     names = ("event", "image", "text")
     binder = anybind.load(anybind.Binding("amounts", {name: ConfiguredPart("none") for name in names}))
-    monkeypatch.setattr(binder, "_encoders", {name: MotionEncoder(name) for name in names})
+    monkeypatch.setattr(binder._loader, "encoders", {(name, "auto"): MotionEncoder(name) for name in names})
     return binder
 
 

@@ -100,7 +100,7 @@ def test_video_is_identified_by_its_content(tmp_path):
 def test_ranks_embed_their_part_and_read_the_rest(stored_toy, folder, monkeypatch):
     """Run the second of two ranks; its gathers return what the first one would have embedded."""
     other = anybind.load(stored_toy.binding, store=stored_toy.store)
-    other._encoders = stored_toy._encoders
+    other._loader = stored_toy._loader
     counts_of_rank = []
     monkeypatch.setattr(ranks, "get_world_size", lambda: 1 if ranks._single_process.get() else 2)
     monkeypatch.setattr(ranks, "get_rank", lambda: 1)

@@ -19,6 +19,7 @@ from anybind_events.representations import frames
 from anybind_events.representations.frames import EventFrames, compute_nonzero_percentile
 from anybind_events.representations.kernels import BLOCK
 from anybind_events.stream import EventStream
+from helpers.kernels import run_kernels
 
 OPTIONS: dict[str, list[dict]] = {
     "paper": [{}, {"clamp": 2}, {"clamp": 10}, {"clamp_percentile": 2}, {"clamp_percentile": 90}, {"invert": True}],
@@ -132,25 +133,28 @@ def test_strided_columns_give_the_same_frame(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "options"), ALL)
 @pytest.mark.parametrize("columns", ["contiguous", "strided"])
-def test_a_call_allocates_at_most_twice_the_frame_size(name: str, options: dict, columns: str) -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_call_allocates_at_most_twice_the_frame_size(name: str, options: dict, columns: str, compiled: bool) -> None:
     representation, stream = make(name, options), recording(400_000, 240, 180)
     stream = make_strided(stream) if columns == "strided" else stream
-    representation(stream)  # compilation and imports of the first call are not measured
-    tracemalloc.start()
-    frame = representation(stream)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    with run_kernels(compiled=compiled):
+        representation(stream)  # compilation and imports of the first call are not measured
+        tracemalloc.start()
+        frame = representation(stream)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
     assert peak <= 3 * frame.nbytes + SCRATCH + PIXEL_BYTES.get(name, 0) * 240 * 180
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_batch_allocates_little_beyond_its_frames(name: str) -> None:
     representation, streams = make(name, {}), [recording(200_000, 240, 180, seed) for seed in range(3)]
-    representation.batch(streams)
-    tracemalloc.start()
-    result = representation.batch(streams)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    with run_kernels(compiled=True):
+        representation.batch(streams)
+        tracemalloc.start()
+        result = representation.batch(streams)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
     assert peak <= 3 * result.nbytes + SCRATCH + PIXEL_BYTES.get(name, 0) * 240 * 180
 
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anybind import BadInput
 from anybind.errors import BadOption
 from anybind_events.simulation.motion import CHOICES, SENSOR, Motion, render_views, simulate_motion
 from anybind_events.simulation.motion_path import MOTIONS, SPEEDS, apply_homographies, compute_homographies, draw_path
@@ -227,9 +226,22 @@ def test_a_number_out_of_its_range_is_an_error(name: str, value: object) -> None
         Motion(**{name: value})
 
 
-def test_an_image_that_is_too_narrow_is_an_error() -> None:
-    with pytest.raises(BadInput, match="image of 2000x3 pixels is too narrow on a sensor of 40x40"):
-        simulate_motion(np.zeros((3, 2000, 3), np.uint8), Motion(width=40, height=40))
+@pytest.mark.parametrize("background", ["full", "plain", "texture"])
+@pytest.mark.parametrize("shape", [(6, 400), (400, 6), (1, 100)])
+def test_a_narrow_image_is_cropped_to_its_middle(background: str, shape: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    motion = Motion(width=40, height=40, background=background, object_scale=0.5)
+    stream = simulate_motion(image, motion, seed=1)
+    rows, columns = (min(side, 10 * min(shape)) for side in shape)  # 20 pixels of the sensor long, 2 wide
+    top, left = (shape[0] - rows) // 2, (shape[1] - columns) // 2
+    cropped = simulate_motion(image[top : top + rows, left : left + columns], motion, seed=1)
+    assert len(stream)
+    assert list_contents(stream) == list_contents(cropped)
+
+
+def test_a_space_too_small_for_any_image_is_an_error() -> None:
+    with pytest.raises(BadOption, match=r"object_scale: expected space for .* at least 2 pixels, got 0\.8x0\.8"):
+        simulate_motion(blotches(), Motion(width=8, height=8, object_scale=0.1))
 
 
 def test_events_lie_inside_a_sensor_of_any_size() -> None:

@@ -12,7 +12,6 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind import BadInput
 from anybind.errors import BadOption
 from anybind_events.simulation.saccades import (
     CORNERS,
@@ -204,10 +203,14 @@ def test_on_and_off_events_of_a_pixel_that_returns_are_balanced() -> None:
     assert np.abs(balance).max() <= 1
 
 
-@pytest.mark.parametrize("shape", [(2, 1000), (1000, 2)])
-def test_a_narrow_image_is_an_error_that_names_its_size(shape: tuple[int, int]) -> None:
-    with pytest.raises(BadInput, match=f"{shape[1]}x{shape[0]} pixels is too narrow"):
-        simulate_saccades(texture(60, shape))
+@pytest.mark.parametrize(("shape", "size"), [((2, 1000), (240, 2)), ((1000, 2), (2, 180))])
+def test_a_narrow_image_is_cropped_to_its_middle(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    image = texture(60, shape)
+    stream = simulate_saccades(image)
+    assert (stream.width, stream.height) == size
+    columns, rows = size
+    top, left = (shape[0] - rows) // 2, (shape[1] - columns) // 2
+    assert list_contents(stream) == list_contents(simulate_saccades(image[top : top + rows, left : left + columns]))
 
 
 @pytest.mark.parametrize(

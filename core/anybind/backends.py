@@ -1,0 +1,130 @@
+"""`EncoderLoader`: loads the encoders of a binding at their first use, each by the backend that can run it."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+
+from anybind.binding import Binding
+from anybind.encoder import Encoder
+from anybind.errors import (
+    AnybindWarning,
+    BadOption,
+    MissingExtra,
+    PluginError,
+    UnknownName,
+    UnsupportedBackend,
+    suggest_names,
+)
+from anybind.inference import FP32
+from anybind.onnx_network import RUNTIMES
+from anybind.part import Part, check_options
+from anybind.registry import create_part, find_part
+from anybind.spec import EncoderSpec
+
+BACKENDS = ("auto", *RUNTIMES, "torch")
+
+
+class EncoderLoader:
+    """Encoders of a binding by modality.
+
+    The backend `torch` stands for an encoder's own class, whatever it needs; `onnx` and `openvino` run its ONNX graph,
+    without torch; `auto` takes `onnx` on the CPU in float32 where an encoder has a graph, else
+    `torch`.
+    """
+
+    def __init__(self, binding: Binding, device: str, backend: str, precision: str = FP32) -> None:
+        if backend not in BACKENDS:
+            raise BadOption(
+                f"expected the backend {', '.join(BACKENDS)}, got {backend!r}{suggest_names(backend, BACKENDS)}"
+            )
+        self.binding, self.device, self.backend, self.precision = binding, device, backend, precision
+        self.encoders: dict[tuple[str, str], Encoder] = {}
+        self._loading: list[str] = []
+        self.lock = threading.RLock()  # one thread loads; loading an encoder may load another one
+
+    def load(self, modality: str, backend: str = "") -> Encoder:
+        """Return the encoder of a modality, loaded at the first call.
+
+        Args:
+            modality: the modality.
+            backend: the backend. [default: the loader's]
+
+        Raises:
+            UnknownName: the binding has no encoder for the modality.
+            UnsupportedBackend: the backend cannot run the encoder.
+            MissingExtra, WeightsMismatch, BadInput, BadOption: the encoder cannot be loaded.
+            PluginError: its plugin returned something else.
+        """
+        with self.lock:
+            if modality not in self.binding.encoders:
+                near = suggest_names(modality, self.binding.encoders)
+                raise UnknownName(f"binding {self.binding.name!r} has no encoder for {modality!r}{near}")
+            key = modality, backend or self.backend
+            if key not in self.encoders:
+                self.encoders[key] = self._choose(*key)
+            return self.encoders[key]
+
+    def _choose(self, modality: str, backend: str) -> Encoder:
+        if backend != "auto":
+            return self._create(modality, backend)
+        part = find_part(EncoderSpec, self.binding.encoders[modality].name)
+        if not part.spec.onnx_target or self.device != "cpu" or self.precision != FP32:
+            return self.load(modality, "torch")
+        try:
+            return self.load(modality, "onnx")
+        except UnsupportedBackend:
+            return self.load(modality, "torch")
+        except MissingExtra as error:
+            try:
+                return self.load(modality, "torch")
+            except MissingExtra:
+                raise error from None
+
+    def _create(self, modality: str, backend: str) -> Encoder:
+        name = self.binding.encoders[modality].name
+        if modality in self._loading:
+            chain = " -> ".join([*self._loading, modality])
+            raise BadOption(f"binding {self.binding.name!r}: {chain} refer to each other")
+        self._loading.append(modality)
+        try:
+            options = {
+                key: self.load(value[1:], backend) if isinstance(value, str) and value.startswith("@") else value
+                for key, value in self.binding.encoders[modality].options.items()
+            }
+            encoder = create_encoder(name, backend, options)
+        finally:
+            self._loading.pop()
+        part = find_part(EncoderSpec, name)
+        if not isinstance(encoder, Encoder):
+            raise PluginError(f"encoder {name!r} of {part.distribution} returned a {type(encoder).__name__}")
+        if encoder.modality != modality:
+            mismatch = f"the encoder {name!r} embeds {encoder.modality}, not {modality}"
+            raise BadOption(f"binding {self.binding.name!r}: {mismatch}")
+        _warn_licence(part)
+        try:
+            return encoder.to(self.device).set_precision(self.precision)
+        except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
+            raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
+
+
+def create_encoder(name: str, backend: str, options: Mapping[str, object]) -> object:
+    """Create a registered encoder by `torch`, its own class, or by `onnx` or `openvino`, its class without torch."""
+    if backend == "torch":
+        return create_part("encoder", name, **options)
+    part = find_part(EncoderSpec, name)
+    if not part.spec.onnx_target:
+        raise UnsupportedBackend(f"the encoder {name!r} has no ONNX graph: use the backend torch, or export it")
+    part = replace(part, spec=replace(part.spec, target=part.spec.onnx_target, extra=part.spec.onnx_extra))
+    target = part.load()
+    check_options(f"encoder {name!r}", target, **options, runtime=backend)
+    with part.explain_missing_extra():
+        return target(**options, runtime=backend)
+
+
+def _warn_licence(part: Part[EncoderSpec]) -> None:
+    if "-NC" in part.spec.weights_licence:
+        licence = f"under {part.spec.weights_licence}: no commercial use"
+        warnings.warn(f"the weights of {part.name} are {licence}", AnybindWarning, stacklevel=2)

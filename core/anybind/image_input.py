@@ -1,0 +1,50 @@
+"""`ImageInput`: the preprocessing of images that most image encoders share, in Pillow and NumPy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """Resizing, the central crop, and normalisation of an image; equal to torchvision's transforms on Pillow images.
+
+    Attributes:
+        side: height and width of the result, in pixels.
+        resize: length of the short side before the crop, in pixels. [default: `side`]
+        squash: resize both sides to `side`, whatever the image's aspect ratio, and crop nothing.
+        interpolation: `bicubic` or `bilinear`, both with antialiasing.
+        mean, std: subtracted from each channel in [0, 1], and divided by, red first.
+    """
+
+    side: int
+    resize: int = 0
+    squash: bool = False
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Preprocess (height, width, 3) uint8 to (3, side, side) float32."""
+        import PIL.Image
+
+        method = {"bicubic": PIL.Image.Resampling.BICUBIC, "bilinear": PIL.Image.Resampling.BILINEAR}
+        original = PIL.Image.fromarray(image)
+        resized = original.resize(self._get_size(*original.size), method[self.interpolation])
+        left, top = ((length - self.side) / 2 for length in resized.size)
+        left, top = round(left), round(top)
+        pixels = np.asarray(resized)[top : top + self.side, left : left + self.side]
+        mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))
+        scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+    def _get_size(self, width: int, height: int) -> tuple[int, int]:
+        if self.squash:
+            return self.side, self.side
+        short = self.resize or self.side
+        if width <= height:
+            return short, int(short * height / width)
+        return int(short * width / height), short

@@ -1,0 +1,162 @@
+"""`OnnxNetwork`: an ONNX graph on ONNX Runtime or OpenVINO, with its weights in the graph's file or beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from anybind.errors import BadInput, BadOption, MissingExtra, WeightsMismatch
+from anybind.files import check_input
+
+Runtime = Literal["onnx", "openvino"]
+RUNTIMES: tuple[Runtime, ...] = ("onnx", "openvino")
+PACKAGES = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino", "openvino")}
+"""Package and extra of each runtime."""
+SEPARATE = "weights"
+"""Location of the external data of a graph without weights, which are given when it is loaded."""
+
+
+class OnnxNetwork:
+    """An ONNX graph with one output, (n, d).
+
+    Attributes:
+        graph: the graph's file.
+        runtime: `onnx` for ONNX Runtime, `openvino` for OpenVINO.
+        inputs: names of the graph's inputs.
+    """
+
+    def __init__(
+        self,
+        graph: str | os.PathLike[str],
+        weights: Mapping[str, np.ndarray] | None = None,
+        *,
+        runtime: Runtime = "onnx",
+        sizes: Mapping[str, int] | None = None,
+        origin: str | os.PathLike[str] = "",
+    ) -> None:
+        """Load a graph.
+
+        Args:
+            graph: an ONNX file.
+            weights: float32 arrays by name, of any shape, for a graph whose weights are in another file (see
+                `SEPARATE`); others are left out.
+            runtime: `onnx` or `openvino`.
+            sizes: values of the graph's symbolic dimensions, which make it faster.
+            origin: the file of the weights, for messages.
+
+        Raises:
+            MissingExtra: the runtime is not installed.
+            BadInput: the graph cannot be read, or has an operator that the runtime does not support.
+            WeightsMismatch: the weights are of another network.
+        """
+        self.graph, self.runtime, self.sizes = Path(graph), runtime, dict(sizes or {})
+        check_input(graph, folders=False)
+        floats = {name: each for name, each in (weights or {}).items() if each.dtype == np.float32}
+        try:
+            self._session: Any = (_load_onnx if runtime == "onnx" else _load_openvino)(self.graph, floats, self.sizes)
+        except ModuleNotFoundError as error:
+            package, extra = PACKAGES[runtime]
+            raise MissingExtra(f"the backend {runtime!r} needs {package}: pip install 'anybind[{extra}]'") from error
+        except Exception as error:  # the runtimes raise classes of their own
+            reason = " ".join(str(error).split())[:200]
+            if weights:
+                raise WeightsMismatch(
+                    f"{origin or graph}: not weights of the network {self.graph.name}: {reason}"
+                ) from error
+            raise BadInput(f"{graph}: {runtime} cannot load this network: {reason}") from error
+        # ONNX Runtime reads the arrays where they are.
+        self._weights = floats
+        self.inputs: tuple[str, ...] = self._session.inputs
+
+    def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Run the graph on arrays by input name, and return its output, (n, d) float32."""
+        return self._session.run(inputs)
+
+
+class _OnnxSession:
+    def __init__(self, session: Any, values: Sequence[Any]) -> None:
+        self.session, self.values = session, values
+        self.inputs = tuple(each.name for each in session.get_inputs())
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return self.session.run(None, dict(inputs))[0]
+
+
+def _load_onnx(graph: Path, weights: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> _OnnxSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = count_threads()
+    options.log_severity_level = 4
+    # Threads that wait busily take the time of those that read files, and of other processes.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    for name, size in sizes.items():
+        options.add_free_dimension_override_by_name(name, size)
+    values = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array)) for array in weights.values()]
+    if weights:
+        options.add_external_initializers(list(weights), values)
+    return _OnnxSession(onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]), values)
+
+
+class _OpenVinoSession:
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.inputs = tuple(each.get_any_name() for each in model.inputs)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        return np.array(self.model(dict(inputs))[0], np.float32)
+
+
+def _load_openvino(graph: Path, weights: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> _OpenVinoSession:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(_embed_weights(graph, weights) if weights else graph)
+    if sizes:
+        model.reshape(
+            {
+                port.get_any_name(): [
+                    sizes.get(str(each).strip("?"), -1) if each.is_dynamic else each for each in port.partial_shape
+                ]
+                for port in model.inputs
+            }
+        )
+    # One precision for all processors: OpenVINO takes bfloat16 where there is hardware for it.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": count_threads()}
+    return _OpenVinoSession(core.compile_model(model, "CPU", settings))
+
+
+def _get_size(dimension: Any, sizes: Mapping[str, int]) -> Any:
+    return sizes.get(dimension.get_symbol(), dimension) if dimension.is_dynamic else dimension
+
+
+def _embed_weights(graph: Path, weights: Mapping[str, np.ndarray]) -> bytes:
+    """Return the file of a graph with its weights inside; OpenVINO takes them from nowhere else."""
+    import onnx
+
+    model = onnx.load(graph, load_external_data=False)
+    names = {each.name for each in model.graph.initializer if each.data_location == onnx.TensorProto.EXTERNAL}
+    if names != weights.keys():
+        raise ValueError(f"expected tensors {', '.join(sorted(names ^ weights.keys())[:3])}")
+    for each in model.graph.initializer:
+        if each.name in names:
+            each.CopyFrom(onnx.numpy_helper.from_array(np.ascontiguousarray(weights[each.name]), each.name))
+    return model.SerializeToString()
+
+
+def count_threads() -> int:
+    """Return the number of threads for one network: `OMP_NUM_THREADS`, else the processors of this process."""
+    number = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return int(number) if number.isdecimal() and int(number) else len(os.sched_getaffinity(0))
+
+
+def check_runtime(name: str) -> Runtime:
+    """Return a runtime's name; raise `BadOption` for another."""
+    for each in RUNTIMES:
+        if each == name:
+            return each
+    raise BadOption(f"expected the runtime {' or '.join(RUNTIMES)}, got {name!r}")

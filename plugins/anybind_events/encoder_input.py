@@ -1,0 +1,89 @@
+"""`EventInput`: recordings to the input of an image encoder, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import PIL.Image
+
+from anybind.plugin import BadOption, Encoder, Representation, RepresentationSpec, create_part, find_part
+from anybind_events.stream import EventStream
+
+
+class EventInput:
+    """The preprocessing of event encoders: a recording becomes a frame, and the frame the input of an image encoder.
+
+    Attributes:
+        image: the image encoder, whose preprocessing is used.
+        frame: the representation.
+        settings: everything that shapes the input, for identities.
+    """
+
+    def __init__(
+        self, image: Encoder, representation: str, options: Mapping[str, object] | None, size: int, direct: bool
+    ) -> None:
+        """Create the representation; see `EventEncoder` for the arguments.
+
+        Raises:
+            BadOption: the options are not a table, or the size is negative.
+        """
+        if options is not None and not isinstance(options, Mapping):
+            raise BadOption(f"options: expected a table of representation options, got {options!r}")
+        if size < 0:
+            raise BadOption(f"size: expected 0 or more, got {size}")
+        self.image, self.size, self.direct = image, size, direct
+        self.frame: Representation = create_part("representation", representation, **(options or {}))
+        self.settings = {
+            "frame": dict(self.frame.settings),
+            "picture": dict(image.preprocessing),  # hashed into identities: the key stays
+            **({"size": size} if size else {}),
+            **({"direct": True} if direct else {}),
+        }
+
+    @property
+    def side(self) -> int:
+        """Height and width of the input in pixels."""
+        return self.size or self.image.preprocess(np.zeros((8, 8, 3), np.uint8)).shape[-1]
+
+    def __call__(self, stream: EventStream) -> np.ndarray:
+        """Convert a recording to (3, side, side) float32."""
+        frame = self.frame(stream)
+        if frame.shape[0] not in (1, 3):
+            raise BadOption(f"expected a representation of 1 or 3 channels for an image encoder, got {frame.shape[0]}")
+        if self.direct:
+            return np.ascontiguousarray(np.broadcast_to(resize(frame, self.side), (3, self.side, self.side)))
+        inputs = np.asarray(self.image.preprocess(frame_to_image(frame)))
+        return resize(inputs, self.size) if self.size else inputs
+
+
+def resize(channels: np.ndarray, side: int) -> np.ndarray:
+    """Resize (channels, height, width) float32 to (channels, side, side), bilinear with antialiasing."""
+    method = PIL.Image.Resampling.BILINEAR
+    resized = [
+        PIL.Image.fromarray(np.ascontiguousarray(each, np.float32)).resize((side, side), method) for each in channels
+    ]
+    return np.stack([np.asarray(each) for each in resized])
+
+
+def frame_to_image(frame: np.ndarray) -> np.ndarray:
+    """Convert a frame, (1 or 3, height, width) in [0, 1], to an `image` sample: uint8 (height, width, 3)."""
+    levels = np.rint(255 * np.clip(frame, 0.0, 1.0)).astype(np.uint8)
+    return np.ascontiguousarray(np.broadcast_to(levels, (3, *levels.shape[1:])).transpose(1, 2, 0))
+
+
+def clamp_options(options: Mapping[str, object], clamp: float) -> dict[str, object]:
+    """Return options of an event encoder with per-pixel event counts clamped at `clamp`.
+
+    Raises:
+        BadOption: its representation has no clamp.
+    """
+    name = options.get("representation", "paper")
+    representation = find_part(RepresentationSpec, str(name)).load()
+    if not (isinstance(representation, type) and issubclass(representation, Representation)):
+        raise BadOption(f"the representation {name!r} takes no clamp")
+    try:
+        clamped = representation.with_clamp(options.get("options") or {}, clamp)  # pyright: ignore[reportArgumentType]
+    except BadOption as error:
+        raise BadOption(f"the representation {name!r} takes no clamp") from error
+    return {**options, "options": clamped}
