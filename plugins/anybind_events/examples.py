@@ -22,6 +22,8 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     """Return the example of a part; None if the samples of its modality's example suffice."""
     if kind == "modality":
         return _make_recordings()
+    if kind == "filter":
+        return Example(options=FILTER_OPTIONS.get(name, {}))
     if kind == "encoder":
         options = {"image_encoder": anybind.load("mini").encoder("image"), "representation": "paper", "size": 64}
         return Example(options=options)
@@ -103,6 +105,16 @@ def _pack_element(kind: int, data: bytes, align: int = 8) -> bytes:
     return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % align)
 
 
+CAMERA = {"focal": [40.0, 40.0], "centre": [19.5, 14.5], "distortion": [-0.3, 0.1, 0.0, 0.0], "size": [40, 30]}
+FILTER_OPTIONS: dict[str, dict[str, object]] = {
+    "background-activity": {"duration_us": 1000},
+    "dead-pixel": {"events": 1},
+    "polarity": {"keep": "on"},
+    "rate-limit": {"rate": 5000.0},
+    "region": {"x": 4, "y": 3, "width": 20, "height": 10},
+    "undistort": CAMERA,
+}
+"""Options with which a filter changes the random recording of the checks."""
 XYTP = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "?")])
 AEDAT3 = b"#!AER-DAT3.1\r\n#Source 1: DAVIS240C\r\n#!END-HEADER\r\n"
 FILES: dict[str, tuple[str, Callable[[Path], object]]] = {

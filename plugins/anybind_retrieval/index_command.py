@@ -13,6 +13,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
     Region,
     SkipInvalid,
     SkippedFiles,
@@ -52,10 +53,11 @@ def index(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
 ) -> None:
     """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
     check_location(output)
-    options = parse_windows(start, end, window, stride, roi)
+    options = parse_windows(start, end, window, stride, roi, filters)
     binder, skipped = load(binding, device=device, store=open_store(store)), SkippedFiles()
     try:
         report = build_index(
