@@ -66,7 +66,8 @@ class Event(Modality[EventStream]):
         """Divide a recording into windows, views of it; see `anybind_events.windows.divide_stream`.
 
         Filters process the whole recording first. By default, recordings of more than 0.6 s have windows of a length
-        chosen by content, and shorter ones are one window. Windows of noise alone have the inactivity `nothing moved`, those without events `no events`.
+        chosen by content, and shorter ones are one window. Windows of noise alone have the inactivity `nothing moved`,
+        those without events `no events`.
         """
         from anybind_events.activity import measure_activity  # loads numba
 

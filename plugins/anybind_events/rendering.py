@@ -94,8 +94,7 @@ def render(
         recording: a file, or an event stream.
         output: the file to write; an interrupted rendering leaves no partial file.
         representation: name of a registered representation of events.
-        start: only events from this time on, in microseconds after the first event.
-        end: only events before this time, in microseconds after the first event.
+        start, end: only events with start <= t < end, in microseconds after the first event.
         absolute: `start` and `end` are times on the recording's own clock.
         window: length per frame of an animation: microseconds, a duration such as `40ms`, a number of events such as
             `5000ev`, or `auto`: by content; default: real time, 1 / `fps`.
@@ -109,8 +108,7 @@ def render(
         options: options of the representation.
 
     Raises:
-        BadInput: the recording cannot be read, has no events in the time range or after the filters, or cannot be
-            written.
+        BadInput: the recording cannot be read or has no events left, or the output cannot be written.
         BadOption: an output of another suffix, or options that exclude each other.
         UnknownName: no such representation or filter.
     """

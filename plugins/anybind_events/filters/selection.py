@@ -8,11 +8,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from anybind.plugin import BadOption
+from anybind_events.event_columns import MAX_SENSOR
 from anybind_events.filter import Filter, FilterRun
 from anybind_events.filters.blocks import select_events
 from anybind_events.filters.checks import check_choice, check_whole
 from anybind_events.filters.kernels import mark_region
-from anybind_events.stream import MAX_SENSOR, EventStream
+from anybind_events.stream import EventStream
 
 
 @dataclass(frozen=True)
