@@ -1,4 +1,4 @@
-"""Bundled plugin for event cameras: samples, file formats, simulation, representations and the event encoder.
+"""Bundled plugin for event cameras: samples, file formats, filters, simulation, corruptions, representations, encoder.
 
 from anybind_events import convert, inspect, render, simulate
 inspect("rec.raw").recording.rate
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from anybind_events.activity import Activity, measure_activity
     from anybind_events.batch import Batch
     from anybind_events.conversion import Conversion, convert, convert_folder
+    from anybind_events.corruption import CorruptedFile, CorruptedStream, corrupt, corrupt_events
     from anybind_events.file_simulation import Simulation, simulate
     from anybind_events.filter import Filter, filter_chunks, filter_events
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
@@ -43,6 +44,8 @@ PUBLIC = {
     "Activity": "activity",
     "Batch": "batch",
     "Conversion": "conversion",
+    "CorruptedFile": "corruption",
+    "CorruptedStream": "corruption",
     "EventStream": "stream",
     "FileInfo": "inspection",
     "Filter": "filter",
@@ -54,6 +57,8 @@ PUBLIC = {
     "choose_window": "window_choice",
     "convert": "conversion",
     "convert_folder": "conversion",
+    "corrupt": "corruption",
+    "corrupt_events": "corruption",
     "filter_chunks": "filter",
     "filter_events": "filter",
     "from_structured": "interchange",
@@ -72,6 +77,8 @@ __all__ = [
     "Activity",
     "Batch",
     "Conversion",
+    "CorruptedFile",
+    "CorruptedStream",
     "EventStream",
     "FileInfo",
     "Filter",
@@ -83,6 +90,8 @@ __all__ = [
     "choose_window",
     "convert",
     "convert_folder",
+    "corrupt",
+    "corrupt_events",
     "filter_chunks",
     "filter_events",
     "from_structured",
@@ -155,6 +164,7 @@ COMMANDS = (
     ("convert", "Convert recordings to another file format."),
     ("render", "Render recordings as images or animations."),
     ("simulate", "Simulate an event recording of an image or a video."),
+    ("corrupt", "Corrupt a recording: noise, flicker, low light and others, in 3 severities."),
     ("realism", "Measure how far simulated recordings are from real ones."),
 )
 

@@ -67,7 +67,7 @@ class Event(Modality[EventStream]):
 
         Filters process the whole recording first. By default, recordings of more than 0.6 s have windows of a length
         chosen by content, and shorter ones are one window. Windows of noise alone have the inactivity `nothing moved`,
-        those without events `no events`.
+        those without events `no events`. Behind filters, something must have moved before them, too.
         """
         from anybind_events.activity import measure_activity  # loads numba
 
@@ -79,7 +79,14 @@ class Event(Modality[EventStream]):
         for start_us, end_us, events in divide_stream(filtered, options, default=default, recording=sample):
             view = crop_region(events, options.roi)
             whole = is_whole and len(view) == len(sample)
-            inactivity = ("" if measure_activity(view).moved else "nothing moved") if len(view) else "no events"
+            inactivity = "no events"
+            if len(view):
+                moved = measure_activity(view).moved
+                if moved and options.filters:  # noise that a filter thins out looks like motion
+                    origin = int(sample.t[0])
+                    unfiltered = select_times(sample, origin + start_us, origin + end_us)
+                    moved = measure_activity(crop_region(unfiltered, options.roi)).moved
+                inactivity = "" if moved else "nothing moved"
             rate = len(view) / max(1, end_us - start_us) * 1e6
             yield windows.SampleWindow(sample if whole else view, start_us, end_us, whole, inactivity, rate)
 
