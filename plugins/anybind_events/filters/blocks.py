@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from anybind.plugin import BadInput
 from anybind_events.filters.kernels import append_copies, append_kept
 from anybind_events.stream import EventStream
 
 BLOCK_EVENTS = 1 << 15
 LONGEST_US = 1 << 29
 """Longest duration that a filter compares, microseconds (9 minutes)."""
-NEVER = -(1 << 30)
-"""Relative time of a pixel without events: further in the past than any duration."""
+MAX_TIME = (1 << 31) - 1
+MAX_PIXELS = 1 << 28
+"""Largest number of pixels of a filtered sensor: a map of them takes 1 GiB."""
 Mark = Callable[[EventStream, np.ndarray], None]
 """Writes, for each event of a block, how many times it is kept: 0 or 1 (or 2), uint8."""
 
@@ -55,16 +57,25 @@ def _run_blocks(stream: EventStream, mark: Mark, append: Callable[..., int], cap
     return stream.from_valid(x, y, t, p, stream.width, stream.height)
 
 
+def create_map(pixels: int, dtype: type[np.generic]) -> np.ndarray:
+    """Return zeros for the pixels of a sensor; raise `BadInput` if there are too many for the kernels' 32 bits."""
+    if pixels > MAX_PIXELS:
+        raise BadInput(f"expected a sensor of at most {MAX_PIXELS} pixels to filter, got {pixels}; crop the recording")
+    return np.zeros(pixels, dtype)
+
+
 class Clock:
     """Times of pixels in 32 bits, which halves the memory that a filter reads: microseconds after a moving base.
 
     Attributes:
-        times: int32, the relative time of each pixel's last event; NEVER without one.
+        times: int32, the time of each pixel's last event after the base, which is above `LONGEST_US`, so that a pixel
+            without events, 0, is further in the past than any duration. Bits may be inverted, as a mark.
         base: the base, in microseconds of the recording's clock; None before the first event.
     """
 
     def __init__(self, pixels: int) -> None:
-        self.times = np.full(pixels, NEVER, np.int32)
+        """Create the times of pixels without events."""
+        self.times = create_map(pixels, np.int32)
         self.base: int | None = None
 
     def divide(self, mark: Callable[[EventStream, int, np.ndarray], None]) -> Mark:
@@ -73,10 +84,9 @@ class Clock:
         def mark_block(block: EventStream, marks: np.ndarray) -> None:
             first = 0
             while first < len(block):
-                base = self._move_base(int(block.t[first]))
-                last = len(block)
-                if int(block.t[-1]) - base >= -NEVER:
-                    last = int(np.searchsorted(block.t, base - NEVER))
+                base, last = self._move_base(int(block.t[first])), len(block)
+                if int(block.t[-1]) - base > MAX_TIME:
+                    last = int(np.searchsorted(block.t, base + MAX_TIME, side="right"))
                 part = block if (first, last) == (0, len(block)) else block.slice_events(first, last)
                 mark(part, base, marks[first:last])
                 first = last
@@ -86,8 +96,11 @@ class Clock:
     def _move_base(self, time: int) -> int:
         """Return the base for events from this time on, moved if it is long ago."""
         if self.base is None:
-            self.base = time
-        elif time - self.base >= -NEVER:
-            self.times[:] = np.maximum(self.times.astype(np.int64) - (time - self.base), NEVER)
-            self.base = time
+            self.base = time - LONGEST_US - 1
+        elif time - self.base > MAX_TIME:
+            base = time - LONGEST_US - 1
+            inverted = self.times >> 31
+            moved = (self.times ^ inverted).astype(np.int64) - (base - self.base)
+            self.times[:] = np.where(moved > 0, moved.astype(np.int32) ^ inverted, 0)
+            self.base = base
         return self.base

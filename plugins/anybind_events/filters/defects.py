@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from anybind_events.filter import Filter, FilterRun
-from anybind_events.filters.blocks import duplicate_events, select_events
+from anybind_events.filters.blocks import create_map, duplicate_events, select_events
 from anybind_events.filters.checks import check_number, check_whole
 from anybind_events.filters.kernels import find_dead_pairs, mark_cool
 from anybind_events.stream import EventStream
@@ -47,7 +47,7 @@ class HotPixel(Filter):
 
     def start(self, width: int, height: int) -> FilterRun:
         pixels = (width + 2) * (height + 2)
-        counts, hot = np.zeros(pixels, np.uint32), np.zeros(pixels, np.uint8)
+        counts, hot = create_map(pixels, np.uint32), create_map(pixels, np.uint8)
 
         def mark(block: EventStream, marks: np.ndarray) -> None:
             mark_cool(block.x, block.y, width, height, counts, hot, float(self.ratio), self.events, CHECK_EVENTS, marks)
@@ -81,7 +81,7 @@ class DeadPixel(Filter):
 
     def start(self, width: int, height: int) -> FilterRun:
         pixels = (width + 2) * (height + 2)
-        counts, dead = np.zeros(pixels, np.uint32), np.zeros(pixels, np.uint8)
+        counts, dead = create_map(pixels, np.uint32), create_map(pixels, np.uint8)
 
         def mark(block: EventStream, marks: np.ndarray) -> None:
             find_dead_pairs(block.x, block.y, width, height, counts, dead, self.events, CHECK_EVENTS, marks)

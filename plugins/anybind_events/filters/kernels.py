@@ -1,8 +1,9 @@
 """Compiled loops of filters: each marks which events of a block to keep, and updates the state of the pixels.
 
-Times are int32 microseconds after `base`, which `blocks.Clock` keeps recent. Maps of pixels are flat, with a margin of
-one pixel on each side where neighbours are read. They share one module because numba's cache on disk does not detect
-changes of another module.
+Times of pixels are int32 microseconds after `base`, more than any duration that they are compared with; 0 is a pixel
+without events: see `blocks.Clock`. Maps of pixels are flat, with a margin of one pixel on each side where neighbours
+are read. Unsigned indices and 32-bit numbers are up to twice as fast as others. The kernels share one module because
+numba's cache on disk does not detect changes of another module.
 """
 
 from __future__ import annotations
@@ -30,26 +31,27 @@ def append_kept(
 
 @kernel
 def mark_supported(
-    x: np.ndarray, y: np.ndarray, t: np.ndarray, base: int, stride: int, recent: np.ndarray,
-    duration: int, support: int, keep: np.ndarray,
+    x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, base: int, stride: int, recent: np.ndarray,
+    duration: int, support: int, signed: bool, keep: np.ndarray,
 ) -> None:  # fmt: skip
-    """Mark events with a number of neighbours that had an event within the duration before."""
+    """Mark events with a number of neighbours whose last event is recent, and of the same polarity if `signed`.
+
+    `recent` has the inverted bits of the times of OFF events, which are negative then, so that the comparison of an
+    event with a neighbour needs no branch.
+    """
+    one, length = np.uint64(1), np.int32(duration)
     for i in range(len(x)):
-        pixel = (np.int64(y[i]) + 1) * stride + x[i] + 1
+        pixel = (np.int32(y[i]) + np.int32(1)) * np.int32(stride) + np.int32(x[i]) + np.int32(1)
+        sign = np.int32(p[i]) - np.int32(1) if signed else np.int32(0)
         now = np.int32(t[i] - base)
-        above, below = pixel - stride, pixel + stride
-        oldest = np.int32(now - duration)
-        if support == 1:
-            latest = max(recent[pixel - 1], recent[pixel + 1])
-            latest = max(latest, recent[above - 1], recent[above], recent[above + 1])
-            latest = max(latest, recent[below - 1], recent[below], recent[below + 1])
-            keep[i] = latest >= oldest
-        else:
-            found = np.int64(recent[pixel - 1] >= oldest) + (recent[pixel + 1] >= oldest)
-            for row in (above, below):
-                found += np.int64(recent[row - 1] >= oldest) + (recent[row] >= oldest) + (recent[row + 1] >= oldest)
-            keep[i] = found >= support
-        recent[pixel] = now
+        oldest = np.int32(now - length)
+        middle = np.uint64(pixel)
+        found = np.int32((recent[middle - one] ^ sign) >= oldest) + np.int32((recent[middle + one] ^ sign) >= oldest)
+        for row in (np.uint64(pixel - stride), np.uint64(pixel + stride)):
+            found += np.int32((recent[row - one] ^ sign) >= oldest) + np.int32((recent[row] ^ sign) >= oldest)
+            found += np.int32((recent[row + one] ^ sign) >= oldest)
+        keep[i] = found >= support
+        recent[middle] = now ^ sign
 
 
 @kernel
@@ -58,7 +60,7 @@ def mark_rested(
 ) -> None:
     """Mark events whose pixel had no marked event within the period before."""
     for i in range(len(x)):
-        pixel = np.int64(y[i]) * width + x[i]
+        pixel = np.uint64(np.int32(y[i]) * np.int32(width) + np.int32(x[i]))
         now = np.int32(t[i] - base)
         rested = now - last[pixel] >= period
         keep[i] = rested
@@ -72,7 +74,7 @@ def mark_trails(
 ) -> None:  # fmt: skip
     """Mark events of another polarity than the pixel's last event, or that follow it after the duration."""
     for i in range(len(x)):
-        pixel = np.int64(y[i]) * width + x[i]
+        pixel = np.uint64(np.int32(y[i]) * np.int32(width) + np.int32(x[i]))
         now = np.int32(t[i] - base)
         keep[i] = (polarity[pixel] != p[i]) | (now - last[pixel] > duration)
         last[pixel], polarity[pixel] = now, p[i]
@@ -88,7 +90,7 @@ def mark_bursts(
     `length`, uint8, is the number of events of a pixel's burst so far, up to 3, plus 4 for ON events.
     """
     for i in range(len(x)):
-        pixel = np.int64(y[i]) * width + x[i]
+        pixel = np.uint64(np.int32(y[i]) * np.int32(width) + np.int32(x[i]))
         now = np.int32(t[i] - base)
         state = np.int64(length[pixel])
         on = np.int64(p[i])
@@ -109,7 +111,7 @@ def mark_steady(
     `rise` is the time of a pixel's last change, `period` the one before it, `score` the number of steady periods.
     """
     for i in range(len(x)):
-        pixel = np.int64(y[i]) * width + x[i]
+        pixel = np.uint64(np.int32(y[i]) * np.int32(width) + np.int32(x[i]))
         now = np.int32(t[i] - base)
         since = np.int64(now) - rise[pixel]
         if since > 2 * longest:
@@ -136,7 +138,7 @@ def map_pixels(
 ) -> None:  # fmt: skip
     """Write the new column and row of each event, by pixel; mark those whose new column is 0 or more."""
     for i in range(len(x)):
-        pixel = np.int64(y[i]) * width + x[i]
+        pixel = np.uint64(np.int32(y[i]) * np.int32(width) + np.int32(x[i]))
         column = columns[pixel]
         x_out[i], y_out[i] = max(column, 0), rows[pixel]
         keep[i] = column >= 0
@@ -163,15 +165,15 @@ def mark_cool(
     x: np.ndarray, y: np.ndarray, width: int, height: int, counts: np.ndarray, hot: np.ndarray,
     ratio: float, events: int, every: int, keep: np.ndarray,
 ) -> None:  # fmt: skip
-    """Mark events of pixels that are not hot; whether one is, is decided again with every few events of it."""
+    """Mark events of pixels that are not hot, which is decided again with `every` (a power of 2) events of a pixel."""
     stride = width + 2
     for i in range(len(x)):
-        pixel = (np.int64(y[i]) + 1) * stride + x[i] + 1
+        pixel = np.uint64((np.int32(y[i]) + np.int32(1)) * np.int32(stride) + np.int32(x[i]) + np.int32(1))
         count = counts[pixel] + np.uint32(1)
         counts[pixel] = count
-        if count % every == 0 and count >= events:
+        if count & (every - 1) == 0 and count >= events:
             outside = count_outside(np.int64(x[i]), np.int64(y[i]), width, height)
-            hot[pixel] = count >= ratio * (weigh_neighbours(counts, pixel, stride, outside) + 1)
+            hot[pixel] = count >= ratio * (weigh_neighbours(counts, np.int64(pixel), stride, outside) + 1)
         keep[i] = hot[pixel] == 0
 
 
@@ -182,7 +184,8 @@ def find_dead_pairs(
 ) -> None:  # fmt: skip
     """Write 2 for events of a pixel whose pair, the column beside it, is dead, and 1 for others.
 
-    A pixel is dead if it has no event when its neighbours have `events` on average, checked every few events.
+    A pixel is dead if it has no event when its neighbours have `events` on average, which is checked with `every` (a
+    power of 2) events of the pixel beside it.
     """
     stride = width + 2
     for i in range(len(x)):
@@ -192,7 +195,7 @@ def find_dead_pairs(
         other = pixel + pair - column
         count = counts[pixel] + np.uint32(1)
         counts[pixel] = count
-        if count % every == 0 and pair < width and counts[other] == 0:
+        if count & (every - 1) == 0 and pair < width and counts[other] == 0:
             outside = count_outside(pair, row, width, height)
             dead[other] = weigh_neighbours(counts, other, stride, outside) >= events
         copies[i] = 2 if pair < width and dead[other] and counts[other] == 0 else 1
