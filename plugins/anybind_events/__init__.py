@@ -22,6 +22,7 @@ from anybind.plugin import (
     ReaderSpec,
     Registrar,
     RepresentationSpec,
+    TaskSpec,
     hookimpl,
 )
 from anybind_events.filter import FilterSpec
@@ -213,6 +214,15 @@ def register(registry: Registrar) -> None:
             target="anybind_events.encoder:EventEncoder",
             modality="event",
             weights_licence="as the copied encoder's",
+            extra="events",
+        )
+    )
+    registry.add(
+        TaskSpec(
+            name="robustness",
+            summary="accuracy and cosine of corrupted recordings, with and without filters",
+            target="anybind_events.robustness:Robustness",
+            modalities=("event",),
             extra="events",
         )
     )

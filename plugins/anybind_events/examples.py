@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import anybind
+from anybind.plugin import Dataset, Item
 from anybind.testing import Example
 from anybind_events.stream import EventStream
 
@@ -22,6 +23,8 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     """Return the example of a part; None if the samples of its modality's example suffice."""
     if kind == "modality":
         return _make_recordings()
+    if kind == "task":
+        return Example(dataset=Recordings(), modality="event")
     if kind == "filter":
         return Example(options=FILTER_OPTIONS.get(name, {}))
     if kind == "encoder":
@@ -40,6 +43,19 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
             ros_examples.write_example(path, b"".join(pack_evt3(*event) for event in EVENTS))
         return Example(files=files)
     return None
+
+
+class Recordings(Dataset):
+    """Random recordings of two classes."""
+
+    name = "recordings"
+    licence = "Apache-2.0"
+
+    def __init__(self) -> None:
+        """Accept no options."""
+        samples = _make_recordings().samples
+        items = [Item(f"{number}", sample, ("cat", "dog")[number % 2]) for number, sample in enumerate(samples)]
+        self.set_items(items, ("cat", "dog"))
 
 
 def _make_recordings() -> Example:
