@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -156,7 +157,8 @@ def _read_streams(
     if not time_range.is_whole and not filters and input_format.load().seeks:
         streams = read_chunks(file, reader=input_format.name, **options, **time_range._asdict())
     else:
-        streams = time_range.select(filter_chunks(read_chunks(file, reader=input_format.name, **options), filters))
+        streams = read_chunks(file, reader=input_format.name, **options)
+        streams = _filter_range(streams, time_range, filters) if filters else time_range.select(streams)
     empty = True
     for stream in streams:
         empty &= not len(stream)
@@ -165,3 +167,17 @@ def _read_streams(
         raise BadInput(f"{file}: no events {time_range.describe()} are left by the filters")
     if empty and not time_range.is_whole:
         raise BadInput(f"{file}: no events {time_range.describe()}")
+
+
+def _filter_range(
+    streams: Iterator[EventStream], time_range: TimeRange, filters: Sequence[Filter]
+) -> Iterator[EventStream]:
+    """Yield the filtered events in a time range, which is relative to the first event before the filters."""
+    seen: list[EventStream] = []
+    for stream in streams:
+        seen.append(stream)
+        if len(stream):
+            break
+    first_us = int(seen[-1].t[0]) if seen and len(seen[-1]) else 0
+    absolute = TimeRange(*time_range.resolve(first_us), absolute=True)
+    return absolute.select(filter_chunks(itertools.chain(seen, streams), filters))
