@@ -29,4 +29,5 @@ def insert_events(
         columns[name] = np.empty(len(is_existing), old.dtype)
         columns[name][is_existing] = old
         columns[name][positions] = new[order]
-    return stream.from_valid(**columns, width=stream.width, height=stream.height), is_existing
+    x, y, t, p = (columns[name] for name in "xytp")
+    return stream.from_valid(x, y, t, p, stream.width, stream.height), is_existing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -215,8 +215,7 @@ class Embedding:
         return np.stack([rows.get(item.id, np.zeros(dimension)) for _, item in items])
 
     def _embed(self, items: Iterator[Item], filters: str, on_bad: errors.OnBad | None) -> dict[str, np.ndarray]:
-        fields = vars(self._options) | {"filters": filters}
-        options = windows.WindowOptions(**fields)
+        options = replace(self._options, filters=filters)
         recordings = windows.embed_windows(
             self._binder, "event", items, options, on_bad=on_bad, advance=self._advance
         )  # fmt: skip
@@ -236,6 +235,8 @@ def load_recording(item: Item, seed: int) -> EventStream:
         part = readers.find_reader(Path(source), "event", item.options)
         sample = readers.read(source, reader=part, **item.options)
         sample = modalities.derive("event", sample, source=part.spec.modality, seed=seed)
+    if not isinstance(sample, EventStream):
+        raise BadInput(f"{item.id}: expected an event recording, got a {type(sample).__name__}")
     kind.check(sample)
     return sample
 

@@ -120,9 +120,10 @@ def _get_numbers(fields: Mapping[str, Any], names: Sequence[str]) -> Sequence[fl
         raise BadInput(f"no {names[0]}")
     value = fields[name]
     if isinstance(value, Mapping):
-        shape, value = (value.get("rows"), value.get("cols")), value.get("data")
-        if not isinstance(value, list) or (None not in shape and shape[0] * shape[1] != len(value)):
-            raise BadInput(f"{name}: expected data of {shape[0]}x{shape[1]} numbers")
+        rows, columns, value = value.get("rows", 1), value.get("cols"), value.get("data")
+        shaped = isinstance(rows, int) and isinstance(columns, int)
+        if not isinstance(value, list) or (columns is not None and not (shaped and rows * columns == len(value))):
+            raise BadInput(f"{name}: expected data of {rows}x{columns} numbers")
     if isinstance(value, list) and value and all(isinstance(row, list) for row in value):
         value = [number for row in value for number in row]
     return _check_numbers(name, value)

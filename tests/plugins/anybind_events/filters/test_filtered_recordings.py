@@ -94,7 +94,7 @@ def test_an_unknown_filter_is_reported_by_every_command(cli, recording: Path, tm
         ("index", recording, "-o", output.with_suffix(".safetensors")),
         ("search", "a bar", "--in", tmp_path),
         ("explain", recording, "--text", "a bar"),
-        ("evaluate", "zero-shot", tmp_path, "--modality", "event"),
+        ("evaluate", "zero-shot", "--data", tmp_path, "--modality", "event"),
     ):
         assert "there is no filter 'noise'" in cli(*command, "--filter", "noise").error()
 
