@@ -87,6 +87,6 @@ def filter_noise_by_dv(store: Any, size: tuple[int, int], duration_us: int) -> E
     """Return the events that dv-processing's background activity filter keeps."""
     chosen = dv.noise.BackgroundActivityNoiseFilter(size, datetime.timedelta(microseconds=duration_us))
     chosen.accept(store)
-    kept = chosen.generateEvents()
-    x, y = np.asarray(kept.coordinates()).reshape(-1, 2).astype(np.uint16).T
-    return EventStream(x, y, np.asarray(kept.timestamps()), np.asarray(kept.polarities()).astype(bool), *size)
+    output = chosen.generateEvents()
+    x, y = np.asarray(output.coordinates()).reshape(-1, 2).astype(np.uint16).T
+    return EventStream(x, y, np.asarray(output.timestamps()), np.asarray(output.polarities()).astype(bool), *size)

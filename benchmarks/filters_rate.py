@@ -153,8 +153,8 @@ def measure_noise(background: str, size: tuple[int, int], severity: int) -> dict
         store, codes = make_dv_store(noisy), encode_events(noisy)
         for row, duration in enumerate(DURATIONS_US):
             ours = filter_events(noisy, f"background-activity:duration_us={duration}")
-            for name, kept in (("anybind", ours), ("dv-processing", filter_noise_by_dv(store, size, duration))):
-                counts[name][row] += count_labels(corrupted.is_signal[np.isin(codes, encode_events(kept))])
+            for name, output in (("anybind", ours), ("dv-processing", filter_noise_by_dv(store, size, duration))):
+                counts[name][row] += count_labels(corrupted.is_signal[np.isin(codes, encode_events(output))])
         for each in counts.values():
             each[-1] += count_labels(corrupted.is_signal)
     areas = {name: compute_area(each) for name, each in counts.items()}

@@ -58,7 +58,7 @@ class SpatioTemporalContrast(Filter):
         cut_trail: drop the third event of a burst and those after it.
 
     Raises:
-        BadOption: the duration is out of its range, or `cut_trail` is no truth value.
+        BadOption: the duration is out of its range, or `cut_trail` is neither true nor false.
     """
 
     duration_us: int = 10_000

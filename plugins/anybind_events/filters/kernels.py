@@ -46,11 +46,11 @@ def mark_supported(
         now = np.int32(t[i] - base)
         oldest = np.int32(now - length)
         middle = np.uint64(pixel)
-        found = np.int32((recent[middle - one] ^ sign) >= oldest) + np.int32((recent[middle + one] ^ sign) >= oldest)
+        count = np.int32((recent[middle - one] ^ sign) >= oldest) + np.int32((recent[middle + one] ^ sign) >= oldest)
         for row in (np.uint64(pixel - stride), np.uint64(pixel + stride)):
-            found += np.int32((recent[row - one] ^ sign) >= oldest) + np.int32((recent[row] ^ sign) >= oldest)
-            found += np.int32((recent[row + one] ^ sign) >= oldest)
-        keep[i] = found >= support
+            count += np.int32((recent[row - one] ^ sign) >= oldest) + np.int32((recent[row] ^ sign) >= oldest)
+            count += np.int32((recent[row + one] ^ sign) >= oldest)
+        keep[i] = count >= support
         recent[middle] = now ^ sign
 
 

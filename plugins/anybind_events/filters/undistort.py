@@ -48,7 +48,7 @@ class Undistort(Filter):
             size: width and height of the sensor, in pixels.
 
         Raises:
-            BadInput: the file is not a valid camera file, or the numbers are no valid camera.
+            BadInput: the file is not a valid camera file, or the numbers do not describe one.
             BadOption: neither a file nor numbers, or both.
         """
         if bool(camera) == bool(focal or centre or distortion or size):

@@ -69,9 +69,9 @@ def test_background_noise_has_its_rate(stream: EventStream):
 
 def test_a_dead_region_has_no_events():
     noise = draw_noise(1_000_000, 20.0, 40, 30, seed=0)
-    kept = corrupt_events(noise, "dead-region", severity=3).stream
+    stream = corrupt_events(noise, "dead-region", severity=3).stream
     dead = np.ones((30, 40), bool)
-    dead[kept.y, kept.x] = False
+    dead[stream.y, stream.x] = False
     rows, columns = np.flatnonzero(dead.any(axis=1)), np.flatnonzero(dead.any(axis=0))
     assert dead[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all()
     assert dead.mean() == pytest.approx(0.3, abs=0.03)
@@ -141,7 +141,7 @@ def test_the_command_lists_the_corruptions(cli):
     assert [each["name"] for each in listed] == list(CORRUPTIONS)
 
 
-def test_what_cannot_be_corrupted_is_an_error_and_writes_nothing(cli, tmp_path: Path, stream: EventStream):
+def test_what_cannot_be_corrupted_is_an_error_without_an_output(cli, tmp_path: Path, stream: EventStream):
     anybind.write(stream.head(1), tmp_path / "one.npz")
     output = tmp_path / "out.npz"
     command = ("corrupt", tmp_path / "one.npz", "-o", output, "--corruption")

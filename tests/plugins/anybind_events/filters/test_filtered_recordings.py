@@ -58,10 +58,10 @@ def test_a_time_range_is_selected_behind_the_filters(recording: Path, noisy: Eve
     assert list_contents(anybind.read(output)) == list_contents(filtered.slice_events(first, last))
 
 
-def test_filters_that_leave_nothing_are_an_error(cli, recording: Path, tmp_path: Path):
-    nothing = "refractory,region:x=0:y=0:width=1:height=1,rate-limit:rate=1,spatio-temporal-contrast"
+def test_filters_that_leave_no_event_are_an_error(cli, recording: Path, tmp_path: Path):
+    filters = "refractory,region:x=0:y=0:width=1:height=1,rate-limit:rate=1,spatio-temporal-contrast"
     for command in (("convert", recording, tmp_path / "out.npz"), ("render", recording, "-o", tmp_path / "out.png")):
-        assert "are left by the filters" in cli(*command, "--filter", nothing).error()
+        assert "are left by the filters" in cli(*command, "--filter", filters).error()
     assert not (tmp_path / "out.npz").exists()
 
 

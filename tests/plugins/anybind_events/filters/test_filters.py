@@ -74,8 +74,10 @@ def keep_supported(stream: EventStream, duration: int, support: int, same_polari
     keep = []
     for x, y, t, p in list_events(stream):
         around = [last.get((x + i, y + j)) for i in (-1, 0, 1) for j in (-1, 0, 1) if i or j]
-        found = [each for each in around if each and t - each[0] <= duration and (each[1] == p or not same_polarity)]
-        keep.append(len(found) >= support)
+        support_events = [
+            each for each in around if each and t - each[0] <= duration and (each[1] == p or not same_polarity)
+        ]
+        keep.append(len(support_events) >= support)
         last[x, y] = t, p
     return keep
 
@@ -107,15 +109,15 @@ def keep_in_burst(stream: EventStream, duration: int, numbers: Callable[[int], b
 def test_background_activity_keeps_events_with_recent_neighbours(duration: int, support: int, same_polarity: bool):
     stream = make_stream(4_000, 1, GAPS)
     options = f"duration_us={duration}:support={support}:same_polarity={str(same_polarity).lower()}"
-    kept = stream[np.array(keep_supported(stream, duration, support, same_polarity))]
-    assert list_contents(stream.filter(f"background-activity:{options}")) == list_contents(kept)
+    expected = stream[np.array(keep_supported(stream, duration, support, same_polarity))]
+    assert list_contents(stream.filter(f"background-activity:{options}")) == list_contents(expected)
 
 
 @pytest.mark.parametrize("period", [1, 700, LONGEST_US])
 def test_refractory_drops_events_soon_after_one_that_is_kept(period: int):
     stream = make_stream(4_000, 2, GAPS)
-    kept = stream[np.array(keep_rested(stream, period))]
-    assert list_contents(stream.filter(f"refractory:period_us={period}")) == list_contents(kept)
+    expected = stream[np.array(keep_rested(stream, period))]
+    assert list_contents(stream.filter(f"refractory:period_us={period}")) == list_contents(expected)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +130,8 @@ def test_refractory_drops_events_soon_after_one_that_is_kept(period: int):
 )
 def test_filters_of_bursts_keep_events_by_their_number(name: str, numbers: Callable[[int], bool]):
     stream = make_stream(4_000, 3, GAPS)
-    kept = stream[np.array(keep_in_burst(stream, 2_000, numbers))]
-    assert list_contents(stream.filter(f"{name}:duration_us=2000")) == list_contents(kept)
+    expected = stream[np.array(keep_in_burst(stream, 2_000, numbers))]
+    assert list_contents(stream.filter(f"{name}:duration_us=2000")) == list_contents(expected)
 
 
 def test_polarity_and_region_keep_what_they_say():
@@ -152,8 +154,8 @@ def measure_kept(stream: EventStream, corruption: str, severity: int, filters: s
     """Return the fractions of signal and of noise that filters keep."""
     corrupted = corrupt_events(stream, corruption, severity=severity)
     total = corrupted.is_signal.sum()
-    kept = set(list_events(corrupted.stream.filter(filters)))
-    hits = np.array([event in kept for event in list_events(corrupted.stream)])
+    outputs = set(list_events(corrupted.stream.filter(filters)))
+    hits = np.array([event in outputs for event in list_events(corrupted.stream)])
     return hits[corrupted.is_signal].sum() / total, hits[~corrupted.is_signal].mean()
 
 

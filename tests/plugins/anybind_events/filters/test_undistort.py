@@ -1,4 +1,4 @@
-"""Undistortion of events by camera files in OpenCV's layout, and files that are no camera of the recording."""
+"""Undistortion of events by camera files in OpenCV's layout, and invalid camera files."""
 
 from __future__ import annotations
 
@@ -119,13 +119,13 @@ def test_each_event_moves_to_the_nearest_undistorted_pixel(camera_file: Path):
     stream = make_stream()
     moved = stream.filter(f"undistort:camera={camera_file}")
     columns, rows = (each.reshape(48, 64)[stream.y, stream.x] for each in compute_map(CAMERA))
-    kept = (columns >= 0) & (rows >= 0)
-    expected = [columns[kept], rows[kept], stream.t[kept], stream.p[kept]]
+    inside = (columns >= 0) & (rows >= 0)
+    expected = [columns[inside], rows[inside], stream.t[inside], stream.p[inside]]
     assert list_contents(moved) == (*(column.tolist() for column in expected), 64, 48)
     assert 0.5 < len(moved) / len(stream) < 1
 
 
-def test_a_lens_without_distortion_changes_nothing():
+def test_a_lens_without_distortion_keeps_all_events():
     stream = make_stream()
     same = stream.filter("undistort:focal=[50,50]:centre=[31.5,23.5]:size=[64,48]")
     assert list_contents(same) == list_contents(stream)
