@@ -65,13 +65,13 @@ def link_images(source: Path, folder: Path, per_class: int) -> None:
 
 
 class Recordings(Dataset):
-    """The beginnings of real recordings without labels."""
+    """The beginnings of real recordings without labels; arrays are decodings of other files."""
 
     def __init__(self, name: str, folders: Sequence[Path]) -> None:
         """Read them; files that are not recordings with events are left out."""
         self.name = name
         items = []
-        for path in (path for folder in folders for path in sorted(folder.iterdir())):
+        for path in (path for folder in folders for path in sorted(folder.iterdir()) if path.suffix != ".npy"):
             try:
                 stream = anybind.read(path)
                 if hasattr(stream, "between") and len(stream):
