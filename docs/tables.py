@@ -115,6 +115,7 @@ def list_plugins() -> str:
         "suite",
         EncoderSpec,
         DatasetSpec,
+        "filter",
     )
     parts = [part for kind in kinds for part in list_parts(kind) if part.distribution == "anybind"]
     rows = []
@@ -123,7 +124,7 @@ def list_plugins() -> str:
         for part in parts:
             if part.plugin == plugin:
                 by_kind.setdefault(part.kind, []).append(f"`{part.name}`")
-        for kind in ("encoder", "dataset"):  # pages of their own list them
+        for kind in ("encoder", "dataset", "filter"):  # pages of their own list them
             if kind in by_kind:
                 by_kind[kind] = [str(len(by_kind[kind]))]
         rows.append((f"`{plugin}`", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in by_kind.items())))

@@ -78,7 +78,7 @@ def test_only_recordings_are_filtered(cli, tmp_path: Path):
     PIL.Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "image.png")
     error = cli("convert", tmp_path / "image.png", tmp_path / "out.png", "--filter", NOISE).error()
     assert "--filter apply to event recordings" in error
-    with pytest.raises(BadOption, match="have no time ranges, windows or regions"):
+    with pytest.raises(BadOption, match="have no time ranges, windows, regions or filters"):
         list(find_modality("image").split(np.zeros((8, 8, 3), np.uint8), windows.WindowOptions(filters=NOISE)))
 
 
