@@ -98,8 +98,18 @@ def main() -> None:
 PEERS = ("dv-processing", "eventcv", "evlab")
 
 
+def check_events(stream: EventStream) -> None:
+    """Check that filters of one definition keep as many events as eventcv's."""
+    calls = PeerInputs(stream).list_calls(DURATION_US, PERIOD_US, REGION)
+    classic = f"background-activity:duration_us={DURATION_US}:support=1:same_polarity=false"
+    for name in ("background-activity", "refractory", "region", "polarity"):
+        ours = filter_events(stream, classic if name == "background-activity" else FILTERS[name])
+        assert len(ours) == len(calls[name]["eventcv"][0]()), name
+
+
 def measure_rates(recording: str, stream: EventStream) -> list[dict[str, Any]]:
     """Return a row a filter."""
+    check_events(stream.head(100_000))
     peers = PeerInputs(stream).list_calls(DURATION_US, PERIOD_US, REGION)
     rows = []
     for name in (part.name for part in list_parts("filter") if part.plugin == "events"):
