@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from anybind.plugin import BadInput
 
 MAX_BYTES = 1 << 20
 """Largest camera file; real ones have a few kilobytes, with all corners of a calibration tens of them."""
+MAX_NUMBER = 1e12
+"""Largest number in a camera file; a whole number of hundreds of digits fits no float."""
 PINHOLE, FISHEYE = "pinhole", "fisheye"
 MODELS = {
     "plumb_bob": PINHOLE, "radtan": PINHOLE, "rational_polynomial": PINHOLE, "pinhole": PINHOLE,
@@ -131,10 +132,10 @@ def _get_numbers(fields: Mapping[str, Any], names: Sequence[str]) -> Sequence[fl
 
 def _check_numbers(name: str, values: object, count: int | None = None) -> tuple[float, ...]:
     valid = isinstance(values, list | tuple) and all(
-        isinstance(each, int | float) and not isinstance(each, bool) and math.isfinite(each) for each in values
+        isinstance(each, int | float) and not isinstance(each, bool) and abs(each) <= MAX_NUMBER for each in values
     )
     if not valid or (count is not None and len(values) != count):  # pyright: ignore[reportArgumentType]
-        raise BadInput(f"{name}: expected {'' if count is None else f'{count} '}finite numbers, got {values!r}")
+        raise BadInput(f"{name}: expected {'' if count is None else f'{count} '}finite numbers, got {str(values)[:80]}")
     return tuple(values)  # pyright: ignore[reportArgumentType]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from anybind.plugin import BadOption
@@ -16,8 +15,7 @@ def check_whole(name: str, value: object, low: int, high: int) -> None:
 
 def check_number(name: str, value: object, low: float, high: float) -> None:
     """Raise `BadOption` unless a value is a number from `low` to `high`."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not (is_number and low <= value <= high):  # pyright: ignore[reportOperatorIssue]
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
         raise BadOption(f"{name}: expected a number from {low:g} to {high:g}, got {value!r}")
 
 

@@ -227,6 +227,8 @@ def test_filters_are_names_objects_or_both():
         ("polarity:keep=both", "keep: expected on or off"),
         ("polarity", "keep"),
         ("rate-limit:rate=0", "rate: expected a number"),
+        (f"rate-limit:rate={'9' * 400}", "rate: expected a number"),
+        ("rate-limit:rate=NaN", "rate: expected a number"),
         ("hot-pixel:factor=2", "no option 'factor'|factor"),
         ("region:x=10:y=0:width=10:height=5", r"region: 10x5 at \(10, 0\) exceeds the sensor 16x12"),
     ],

@@ -173,6 +173,29 @@ def test_a_file_that_is_no_camera_is_an_error_of_one_line(tmp_path: Path, text: 
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("text", [OPENCV, ROS, json.dumps(FIELDS), json.dumps(LISTS)])
+def test_a_damaged_file_is_a_camera_or_an_error_of_one_line(tmp_path: Path, text: str):
+    path, random = tmp_path / "camera", np.random.default_rng(0)
+    pieces = ["[", "]", "{", "}", ":", ",", "\n", "-", "e", '"', "null", "true", "1e999", "9" * 400, "\0", "#", " "]
+    for _ in range(1_500):
+        damaged = text
+        for _ in range(random.integers(1, 4)):
+            first = int(random.integers(len(damaged)))
+            last = first + int(random.integers(0, 9))
+            damaged = damaged[:first] + str(random.choice(pieces)) + damaged[last:]
+        path.write_text(damaged)
+        try:
+            outcome = read_camera(path)
+        except BadInput as error:
+            outcome = str(error)
+        assert isinstance(outcome, Camera) or "\n" not in outcome
+        if isinstance(outcome, Camera) and outcome.size == (64, 48):
+            columns, rows = compute_map(outcome)
+            assert ((columns == -1) == (rows == -1)).all()
+            assert columns.max() < 64
+            assert rows.max() < 48
+
+
 def test_a_camera_file_is_read_to_a_limit_and_as_text(tmp_path: Path):
     with pytest.raises(BadInput, match="cannot read the camera file"):
         read_camera(tmp_path / "missing.yaml")
