@@ -81,6 +81,14 @@ Stride = Annotated[str, typer.Option(help="From the start of a window to the nex
 Region = Annotated[
     str, typer.Option("--roi", help="Use only events of this region: x,y,width,height in pixels. [default: all]")
 ]
+Filters = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        help="Filter events, from the first one on: NAME:OPTION=VALUE,NAME, such as background-activity,hot-pixel;"
+        " `anybind plugins` lists the filters. [default: none]",
+    ),
+]
 
 
 def open_store(flag: bool) -> EmbeddingStore | None:
@@ -92,18 +100,21 @@ def open_store(flag: bool) -> EmbeddingStore | None:
     return EmbeddingStore()
 
 
-def parse_windows(start: str, end: str, window: str = "", stride: str = "", roi: str = "") -> WindowOptions:
-    """Make window options of the values of `--start`, `--end`, `--window`, `--stride` and `--roi`.
+def parse_windows(
+    start: str, end: str, window: str = "", stride: str = "", roi: str = "", filters: str = ""
+) -> WindowOptions:
+    """Make window options of the values of `--start`, `--end`, `--window`, `--stride`, `--roi` and `--filter`.
 
     Raises:
         BadOption: a value that is not of the form in the help texts; units are checked when a recording is divided.
+        UnknownName, BadInput: no such filter is installed, or a file that it needs is invalid.
     """
     from anybind.windowing import SECONDS, WindowOptions, parse_roi
 
-    options = WindowOptions(start or None, end or None, window, stride, parse_roi(roi))
+    options = WindowOptions(start or None, end or None, window, stride, parse_roi(roi), filters)
     options.resolve_range(SECONDS)
     options.resolve_lengths(SECONDS)
-    return options
+    return options.resolve_filters()
 
 
 class CommandGroup(TyperGroup):

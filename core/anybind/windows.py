@@ -12,6 +12,7 @@ import numpy as np
 from anybind.binder import Binder
 from anybind.embeddings import Embeddings, concatenate, normalize
 from anybind.errors import AnybindError, BadInput, OnBad
+from anybind.filtering import format_filters, parse_filters
 from anybind.item import Item
 from anybind.loading import Loader, to_item
 from anybind.modality import Modality, find_modality, has_windows
@@ -47,10 +48,12 @@ __all__ = [
     "WindowOptions",
     "average_embeddings",
     "embed_windows",
+    "format_filters",
     "format_range",
     "format_seconds",
     "iterate_ranges",
     "parse_duration",
+    "parse_filters",
     "parse_length",
     "parse_roi",
 ]

@@ -1,10 +1,12 @@
-"""Bundled plugin for event cameras: samples, file formats, simulation, representations and the event encoder.
+"""Bundled plugin for event cameras: samples, file formats, filters, simulation, corruptions, representations, encoder.
 
 from anybind_events import convert, inspect, render, simulate
 inspect("rec.raw").recording.rate
 convert("rec.raw", "rec.h5")
 render("rec.raw", "rec.png")
 simulate("photo.jpg", "photo.npz")
+
+It declares the kind `filter`: plugins with filters import `Filter` and `FilterSpec` from `anybind_events.filter`.
 """
 
 from __future__ import annotations
@@ -15,18 +17,23 @@ from typing import TYPE_CHECKING
 from anybind.plugin import (
     CommandSpec,
     EncoderSpec,
+    KindSpec,
     ModalitySpec,
     ReaderSpec,
     Registrar,
     RepresentationSpec,
+    TaskSpec,
     hookimpl,
 )
+from anybind_events.filter import FilterSpec
 
 if TYPE_CHECKING:
     from anybind_events.activity import Activity, measure_activity
     from anybind_events.batch import Batch
     from anybind_events.conversion import Conversion, convert, convert_folder
+    from anybind_events.corruption import CorruptedFile, CorruptedStream, corrupt, corrupt_events
     from anybind_events.file_simulation import Simulation, simulate
+    from anybind_events.filter import Filter, filter_chunks, filter_events
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
     from anybind_events.interchange import from_structured, to_structured, to_torch
     from anybind_events.realism import Realism, RecordingStatistics, measure_realism
@@ -38,8 +45,11 @@ PUBLIC = {
     "Activity": "activity",
     "Batch": "batch",
     "Conversion": "conversion",
+    "CorruptedFile": "corruption",
+    "CorruptedStream": "corruption",
     "EventStream": "stream",
     "FileInfo": "inspection",
+    "Filter": "filter",
     "Realism": "realism",
     "RecordingInfo": "inspection",
     "RecordingStatistics": "realism",
@@ -48,6 +58,10 @@ PUBLIC = {
     "choose_window": "window_choice",
     "convert": "conversion",
     "convert_folder": "conversion",
+    "corrupt": "corruption",
+    "corrupt_events": "corruption",
+    "filter_chunks": "filter",
+    "filter_events": "filter",
     "from_structured": "interchange",
     "inspect": "inspection",
     "measure_activity": "activity",
@@ -64,8 +78,11 @@ __all__ = [
     "Activity",
     "Batch",
     "Conversion",
+    "CorruptedFile",
+    "CorruptedStream",
     "EventStream",
     "FileInfo",
+    "Filter",
     "Realism",
     "RecordingInfo",
     "RecordingStatistics",
@@ -74,6 +91,10 @@ __all__ = [
     "choose_window",
     "convert",
     "convert_folder",
+    "corrupt",
+    "corrupt_events",
+    "filter_chunks",
+    "filter_events",
     "from_structured",
     "inspect",
     "measure_activity",
@@ -118,18 +139,40 @@ REPRESENTATIONS = (
     ("hats", "histograms of averaged time surfaces, by cells", "averaged_time_surfaces:AveragedTimeSurfaces"),
     ("est", "event spike tensor: normalised times in time bins, OFF and ON apart", "spike_tensor:SpikeTensor"),
 )
+FILTERS = (
+    (
+        "background-activity",
+        "keep events that recent events of neighbours support",
+        "background_activity:BackgroundActivity",
+    ),
+    ("refractory", "drop events of a pixel that follow another one too soon", "refractory:Refractory"),
+    ("hot-pixel", "drop events of pixels with many more than their neighbours", "defects:HotPixel"),
+    ("dead-pixel", "fill pixels without events from the column beside them", "defects:DeadPixel"),
+    ("flicker", "drop events of pixels that see a flickering light", "flicker:Flicker"),
+    ("trail", "keep the first event of each burst of one polarity", "bursts:Trail"),
+    (
+        "spatio-temporal-contrast",
+        "keep the second event of each burst of one polarity",
+        "bursts:SpatioTemporalContrast",
+    ),
+    ("polarity", "keep events of one polarity", "selection:Polarity"),
+    ("region", "keep events of a rectangle of the sensor", "selection:Region"),
+    ("rate-limit", "bound the event rate", "rate_limit:RateLimit"),
+    ("undistort", "undo the distortion of the lens, by a camera file", "undistort:Undistort"),
+)
 COMMANDS = (
     ("info", "Show a recording's format, event count, sensor size, duration and event rate."),
     ("convert", "Convert recordings to another file format."),
     ("render", "Render recordings as images or animations."),
     ("simulate", "Simulate an event recording of an image or a video."),
+    ("corrupt", "Corrupt a recording: noise, flicker, low light and others, in 3 severities."),
     ("realism", "Measure how far simulated recordings are from real ones."),
 )
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Register the modality, file formats, representations, event encoder and commands."""
+    """Register the modality, file formats, representations, filters and their kind, event encoder and commands."""
     registry.add(
         ModalitySpec(
             name="event",
@@ -153,6 +196,18 @@ def register(registry: Registrar) -> None:
         target = f"anybind_events.representations.{target}"
         registry.add(RepresentationSpec(name=name, summary=summary, target=target, modality="event", extra="events"))
     registry.add(
+        KindSpec(
+            name="filter",
+            plural="filters",
+            summary="event streams to event streams",
+            target="anybind_events.filter:Filter",
+            spec="anybind_events.filter:FilterSpec",
+            checks="anybind_events.conformance:CHECKS",
+        )
+    )
+    for name, summary, target in FILTERS:
+        registry.add(FilterSpec(name=name, summary=summary, target=f"anybind_events.filters.{target}", extra="events"))
+    registry.add(
         EncoderSpec(
             name="event-encoder",
             summary="a trainable copy of an image encoder, on event frames",
@@ -162,6 +217,15 @@ def register(registry: Registrar) -> None:
             extra="mini-torch",
             onnx_target="anybind_events.onnx_encoder:OnnxEventEncoder",
             onnx_extra="mini",
+        )
+    )
+    registry.add(
+        TaskSpec(
+            name="robustness",
+            summary="accuracy and cosine of corrupted recordings, with and without filters",
+            target="anybind_events.robustness:Robustness",
+            modalities=("event",),
+            extra="events",
         )
     )
     for name, summary in COMMANDS:

@@ -14,6 +14,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
     Precision,
     Processes,
     Region,
@@ -76,10 +77,11 @@ def index(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
 ) -> None:
     """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
     check_location(output)
-    options = parse_windows(start, end, window, stride, roi)
+    options = parse_windows(start, end, window, stride, roi, filters)
     IndexFormat(vectors, truncate_dim).check(output)
     binder, skipped = load(
         binding, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,

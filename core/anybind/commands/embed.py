@@ -14,6 +14,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
     Precision,
     Processes,
     ReaderOptions,
@@ -58,13 +59,14 @@ def embed(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
 ) -> None:
     """Embed files into one space and write the embeddings as safetensors, one tensor per modality.
 
     Long recordings have an embedding for each window, whose id ends in its time range.
     """
     check_output(output)
-    windows = parse_windows(start, end, window, stride, roi)
+    windows = parse_windows(start, end, window, stride, roi, filters)
     create, name = (load_encoder, encoder) if encoder else (load, binding)
     binder, skipped = create(
         name, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,

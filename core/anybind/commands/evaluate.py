@@ -17,6 +17,7 @@ from anybind.commandline import (
     DatasetOptions,
     Device,
     End,
+    Filters,
     Precision,
     Processes,
     Prompts,
@@ -82,6 +83,7 @@ def evaluate(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
     page: Annotated[
         str | None, typer.Option(help="Write an HTML page with the confusion matrix and windows; with --window.")
     ] = None,
@@ -92,7 +94,7 @@ def evaluate(
     """
     find_part(TaskSpec, task)  # unknown names are reported before a missing folder
     find_part(ModalitySpec, modality)
-    windows = parse_windows(start, end, window, stride, roi)
+    windows = parse_windows(start, end, window, stride, roi, filters)
     options = {
         **_drop_unset(templates=templates, windows=None if windows.is_default else windows, page=page),
         **parse_options(task_options),

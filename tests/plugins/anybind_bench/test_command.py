@@ -66,6 +66,15 @@ def test_results_table_shows_means_over_seeds(workspace):
     assert outcome.err == ""
 
 
+def test_results_table_shows_the_metrics_of_an_evaluation(workspace):
+    workspace.add("third", 'metrics = ["sum", "fraction"]\n')
+    outcome = workspace.cli(*workspace.list_arguments("--binding", "toy"))
+    lines = [line.split("│")[1:-1] for line in outcome.out.splitlines() if "│" in line]
+    third = max(number for number, line in enumerate(lines) if "third" in line[0])  # after the plan
+    assert [[cell.strip() for cell in line[:2]] for line in lines[third + 1 :]] == [["toy", "sum"], ["", "fraction"]]
+    assert all(float(line[2]) for line in lines[third + 1 :])
+
+
 def test_default_results_folder_is_named_after_the_suite(workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ("bench", "run", workspace.suite, "--data", workspace.data, "--json")
