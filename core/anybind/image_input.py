@@ -32,11 +32,11 @@ class ImageInput:
         import PIL.Image
 
         method = {"bicubic": PIL.Image.Resampling.BICUBIC, "bilinear": PIL.Image.Resampling.BILINEAR}
-        picture = PIL.Image.fromarray(image)
-        picture = picture.resize(self._get_size(*picture.size), method[self.interpolation])
-        left, top = ((length - self.side) / 2 for length in picture.size)
+        original = PIL.Image.fromarray(image)
+        resized = original.resize(self._get_size(*original.size), method[self.interpolation])
+        left, top = ((length - self.side) / 2 for length in resized.size)
         left, top = round(left), round(top)
-        pixels = np.asarray(picture)[top : top + self.side, left : left + self.side]
+        pixels = np.asarray(resized)[top : top + self.side, left : left + self.side]
         mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))
         scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
         return np.ascontiguousarray(scaled.transpose(2, 0, 1))

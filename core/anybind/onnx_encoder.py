@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -43,7 +42,6 @@ class OnnxEncoder(Encoder):
         sizes: Mapping[str, int] | None = None,
         prefix: str = "",
         weights_hash: str = "",
-        known_hashes: Mapping[str, str] = MappingProxyType({}),
         lazy: bool = False,
     ) -> None:
         """Load an encoder.
@@ -59,8 +57,6 @@ class OnnxEncoder(Encoder):
             sizes: values of the graph's symbolic dimensions, which make it faster.
             prefix: beginning of the names of the graph's weights.
             weights_hash: hash of the weights of a graph with weights in its file. [default: computed]
-            known_hashes: hashes of weights as float32, by that of the weights as they are stored, in float16: this one
-                is computed, in less time.
             lazy: load the graph at its first use: for files that belong to a package.
 
         Raises:
@@ -70,9 +66,7 @@ class OnnxEncoder(Encoder):
         """
         origin = "" if isinstance(weights, Mapping) else weights
         if not isinstance(weights, Mapping):
-            stored = read_encoder_weights(weights, space, modality, preprocessing)
-            weights_hash = weights_hash or (known_hashes.get(hash_state(stored), "") if known_hashes else "")
-            weights = _as_float32(stored)
+            weights = _as_float32(read_encoder_weights(weights, space, modality, preprocessing))
         if not isinstance(graph, OnnxNetwork):
             own = {name: array for name, array in weights.items() if name.startswith(prefix)}
             graph = OnnxNetwork(graph, own, runtime=check_runtime(runtime), sizes=sizes, origin=origin, lazy=lazy)

@@ -74,13 +74,13 @@ def read_encoder_weights(
             f"{error}, so the preprocessing of its weights is unknown; save it with TorchEncoder.save_weights"
         ) from error
     try:
-        found, found_modality, settings = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
+        stated, stated_modality, settings = Space(**card["space"]), card["modality"], dict(card["preprocessing"])
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsMismatch(f"{path}: its card is not that of weights ({error})") from error
-    if found != space:
-        raise WeightsMismatch(f"{path} holds weights for {found}, not for {space}")
-    if found_modality != modality:
-        raise WeightsMismatch(f"{path} holds weights for {found_modality}, not for {modality}")
+    if stated != space:
+        raise WeightsMismatch(f"{path} holds weights for {stated}, not for {space}")
+    if stated_modality != modality:
+        raise WeightsMismatch(f"{path} holds weights for {stated_modality}, not for {modality}")
     expected = json.loads(json.dumps(dict(preprocessing)))
     differ = sorted(key for key in settings | expected if settings.get(key) != expected.get(key))
     if differ:

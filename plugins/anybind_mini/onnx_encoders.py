@@ -20,7 +20,6 @@ from anybind_mini.models import (
     MINILM,
     SOUND_GRAPH,
     TEXT_GRAPH,
-    TEXT_HASHES,
     TEXT_SPACE,
     TEXT_WEIGHTS,
     TOKENIZER,
@@ -69,7 +68,6 @@ class OnnxTextEncoder(OnnxEncoder):
             preprocessing=MINILM.settings,
             logit_scale=LOGIT_SCALE,
             runtime=runtime,
-            known_hashes=TEXT_HASHES,
         )
 
     def preprocess(self, sample: str) -> list[int]:
