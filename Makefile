@@ -15,7 +15,7 @@ RUNS ?= runs
 INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
-	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
+	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
 	bench-startup memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(DEMO)/.ready
@@ -156,6 +156,16 @@ bench-sound: $(READY)
 
 bench-retrieval: $(READY)
 	$(BIN)/python benchmarks/retrieval_rate.py
+
+# Ways to store vectors in an index, the torch path, and decoding in processes: the tables of "Speed up inference".
+bench-index-formats: $(READY)
+	$(BIN)/python benchmarks/index_formats.py --data $(DATA)
+
+bench-torch: $(READY)
+	$(BIN)/python benchmarks/torch_inference.py
+
+bench-decode: $(READY)
+	$(BIN)/python benchmarks/decode_rate.py --data $(DATA)
 
 bench-vad: $(READY)
 	$(BIN)/python benchmarks/vad_rate.py

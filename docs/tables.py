@@ -293,6 +293,45 @@ def measure_search() -> str:
     return format_table(("operation", "ms", "times the floor"), rows)
 
 
+def measure_torch_inference() -> str:
+    """Format the speed of variants of the torch path."""
+    rows: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
+    for row in read_results("torch_inference")["rows"]:
+        if row["variant"] != "eager":
+            rows.setdefault((row["model"], row["variant"]), {})[row["batch"]] = row
+    cells = [
+        (*key, *(f"{batch[size]['speed']:.1f}" for size in (1, 32)), f"{min(b['cosine'] for b in batch.values()):.4f}")
+        for key, batch in rows.items()
+    ]
+    return format_table(("image encoder", "variant", "speed, batch of 1", "batch of 32", "cosine"), cells)
+
+
+def measure_decoding() -> str:
+    """Format the speed of decoding in processes."""
+    results = read_results("decode")
+    rows = [
+        (row["files"], row["n"], f"{row['milliseconds']:.1f}", f"{row['ratio']:.1f}", f"{row['start_seconds']:.0f}")
+        for row in results["rows"]
+    ]
+    return format_table(("files", "n", "threads, ms a file", "speed of processes", "start, s"), rows)
+
+
+def measure_index_formats() -> str:
+    """Format recall, size and speed of the ways to store vectors."""
+    rows = [
+        (
+            f"{row['embeddings']}, {row['n']:,}",
+            f"`{row['vectors']}`",
+            row["dimensions"],
+            f"{row['bytes']:.0f}",
+            f"{row['recall']:.3f}",
+            f"{row['speed']:.1f}" if "speed" in row else "-",
+        )
+        for row in read_results("index_formats")["rows"]
+    ]
+    return format_table(("embeddings", "vectors", "dimensions", "bytes", "recall@10", "speed"), rows)
+
+
 def measure_training() -> str:
     """Format the overhead of the training engine over a bare loop."""
     names = [("anybind's engine", "a bare loop"), ("cached teacher embeddings", "computed again")]
@@ -356,6 +395,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "video": measure_video,
     "sound": measure_sound,
     "searches": measure_search,
+    "torch-inference": measure_torch_inference,
+    "decoding": measure_decoding,
+    "index-formats": measure_index_formats,
     "training": measure_training,
     "few-shot": measure_few_shot,
     "startup": measure_startup,
@@ -366,7 +408,11 @@ GENERATED: dict[str, Callable[[], str]] = {
     "representations": list_representations,
     "plugins": list_plugins,
 }
-PAGES = ("README.md", *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/reference/*.md")))
+PAGES = (
+    "README.md",
+    "docs/how-to/speed-up-inference.md",
+    *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/reference/*.md")),
+)
 
 
 def fill_tables(text: str) -> str:

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from anybind.windowing import WindowOptions
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding: a name of `anybind bindings`, or a TOML file.")]
-Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps.")]
+Device = Annotated[
+    str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps; or several that take a batch each: cuda:0,cuda:1.")
+]
+Precision = Annotated[
+    str, typer.Option(help="Precision of encoders on torch: fp32, bf16 or fp16; lower ones change embeddings.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Number of files decoded at a time. [default: one a processor, at most 4]")
+]
+Processes = Annotated[
+    bool, typer.Option("--processes", help="Decode in processes, not threads: each loads the encoder, for many files.")
+]
 Backend = Annotated[
     str,
     typer.Option(

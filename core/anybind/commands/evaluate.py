@@ -8,15 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.binder import load
 from anybind.commandline import (
     AsJson,
     Backend,
+    BatchSize,
     BindingName,
     Classes,
     DatasetOptions,
     Device,
     End,
+    Precision,
+    Processes,
     Prompts,
     Region,
     Seed,
@@ -26,6 +28,7 @@ from anybind.commandline import (
     StoreFlag,
     Stride,
     Window,
+    Workers,
     open_store,
     parse_options,
     parse_windows,
@@ -36,6 +39,7 @@ from anybind.commandline import (
 from anybind.dataset import Dataset, load_dataset
 from anybind.evaluation import evaluate as run_evaluation
 from anybind.evaluation import task_sources
+from anybind.loaded import load
 from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
@@ -64,8 +68,12 @@ def evaluate(
     ] = None,
     dataset_options: DatasetOptions = None,
     seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    processes: Processes = False,
     device: Device = "cpu",
     backend: Backend = "auto",
+    precision: Precision = "fp32",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -97,15 +105,12 @@ def evaluate(
     if candidate_labels is not None:
         labels = _resolve_labels(candidate_labels, samples)
         configured = create_part(TaskSpec, task, candidate_labels=labels, **options)
-    skipped = SkippedFiles()
-    result = run_evaluation(
-        configured,
-        samples,
-        modality=modality,
-        binding=load(binding, device=device, backend=backend, store=open_store(store)),
-        seed=seed,
-        on_bad=skipped.record if skip_invalid else None,
-    )
+    binder, skipped = load(
+        binding, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
+        workers=workers, processes=processes,
+    ), SkippedFiles()  # fmt: skip
+    on_bad = skipped.record if skip_invalid else None
+    result = run_evaluation(configured, samples, modality=modality, binding=binder, seed=seed, on_bad=on_bad)
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:

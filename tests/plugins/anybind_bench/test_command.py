@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -107,3 +108,17 @@ def test_terminal_shows_each_finished_cell(workspace, monkeypatch):
         "failed: inner, toy, seed 0: internal: ZeroDivisionError: not this way",
     ]
     json.loads(outcome.out)
+
+
+def test_run_takes_options_of_inference(workspace, monkeypatch):
+    sizes = []
+
+    toys = importlib.import_module("toys")  # as the fixture imports it
+    encode = toys.HashEncoder.encode
+    monkeypatch.setattr(
+        toys.HashEncoder, "encode", lambda self, items: [sizes.append(len(items)), encode(self, items)][1]
+    )
+    assert workspace.cli(*workspace.list_arguments("--batch-size", "1", "--workers", "1", "--no-store")).code == 0
+    assert set(sizes) == {1}
+    refused = workspace.cli(*workspace.list_arguments("--precision", "int4"))
+    assert (refused.code, refused.err) == (2, "error: expected a precision of fp32, bf16, fp16, got 'int4'\n")
