@@ -11,6 +11,7 @@ import numpy as np
 
 from anybind.errors import BadInput, BadOption, MissingExtra, WeightsMismatch
 from anybind.files import check_input
+from anybind.onnx_files import check_external_data
 
 Runtime = Literal["onnx", "openvino"]
 RUNTIMES: tuple[Runtime, ...] = ("onnx", "openvino")
@@ -41,7 +42,7 @@ class OnnxNetwork:
         """Load a graph.
 
         Args:
-            graph: an ONNX file.
+            graph: an ONNX file, or OpenVINO's `.xml` with the `.bin` beside it.
             weights: arrays by name, of any shape, for a graph whose weights are in another file (see `SEPARATE`);
                 floats become float32, integers are left out.
             runtime: `onnx` or `openvino`.
@@ -50,11 +51,14 @@ class OnnxNetwork:
 
         Raises:
             MissingExtra: the runtime is not installed.
-            BadInput: the graph cannot be read, or has an operator that the runtime does not support.
+            BadInput: the graph cannot be read, has an operator that the runtime does not support, or names external
+                data outside its folder.
             WeightsMismatch: the weights are of another network.
         """
         self.graph, self.runtime, self.sizes = Path(graph), runtime, dict(sizes or {})
         check_input(graph, folders=False)
+        if self.graph.suffix != ".xml":  # its weights are in the .bin of the same name
+            check_external_data(graph)
         floats = {
             name: np.asarray(array, np.float32) for name, array in (weights or {}).items() if array.dtype.kind == "f"
         }

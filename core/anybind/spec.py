@@ -125,6 +125,9 @@ class EncoderSpec(Spec):
         onnx_target: `package.module:attribute`, which creates the same encoder without torch, on an ONNX graph, from
             the same options and `runtime`, `onnx` or `openvino`; empty without one.
         onnx_extra: the extra with the packages that `onnx_target` imports.
+        input_target: `package.module:attribute`, which creates the `anybind.plugin.export.EncoderInput` of an exported
+            encoder from `folder` and the options of `plan_export`; empty for encoders that cannot be exported.
+        input_extra: the extra with the packages that `input_target` imports.
     """
 
     kind: ClassVar[str] = "encoder"
@@ -133,6 +136,8 @@ class EncoderSpec(Spec):
     weights_licence: str = ""
     onnx_target: str = ""
     onnx_extra: str = ""
+    input_target: str = ""
+    input_extra: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

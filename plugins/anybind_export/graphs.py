@@ -1,0 +1,221 @@
+"""Graph files of exported encoders: from torch to ONNX, half precision, int8, and OpenVINO's IR."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+
+from anybind.plugin import Adapter, errors, export
+from anybind_export.card import Precision, Runtime
+from anybind_export.processor import has_int8_products
+
+MAX_EMBEDDED_BYTES = 1 << 30
+"""Largest size of weights inside the graph's file; larger ones are in one file beside it. Protobuf ends at 2 GiB."""
+SMALLEST_HALF = 256
+"""Smallest number of weights that are stored at half precision: shapes and scales stay exact."""
+RECIPES = ("static", "dynamic")
+"""Ways to convert to int8, in the order in which they are tried: calibrated weights and activations; or weights, and
+activations by the range of each batch."""
+
+
+def trace_graph(plan: export.ExportPlan, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+    """Write the ONNX graph of a network, float32.
+
+    Args:
+        plan: the network and its inputs.
+        arrays: an example of each input; sizes of the plan's axes must be 2 or more.
+        path: the file.
+
+    Raises:
+        UnsupportedBackend: the network has an operator that ONNX lacks, or cannot be traced.
+    """
+    symbols = {name: torch.export.Dim(name) for axes in plan.axes.values() for name in axes.values()}
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                plan.module.eval(),
+                tuple(torch.from_numpy(arrays[name]) for name in plan.axes),
+                input_names=list(plan.axes),
+                output_names=["features"],
+                dynamic_shapes=tuple(
+                    {axis: symbols[name] for axis, name in axes.items()} for axes in plan.axes.values()
+                ),
+                dynamo=True,
+                verbose=False,
+            )
+            assert program is not None
+            program.save(str(path), external_data=True)
+    except Exception as error:  # the exporter and its passes raise many
+        raise errors.UnsupportedBackend(
+            f"the encoder {plan.encoder!r} cannot be exported to ONNX: {_describe_cause(error)}"
+        ) from error
+    write_graph(onnx.load(path), path)
+
+
+def write_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Write a graph with its weights inside, or, if they are large, in one file beside it."""
+    graph = model.graph
+    for each in (graph, *graph.node, *graph.initializer, *graph.input, *graph.output):  # paths and traces
+        each.ClearField("metadata_props")
+        each.ClearField("doc_string")
+    model.ClearField("metadata_props")
+    graph.ClearField("value_info")
+    for each in (path, path.with_name(f"{path.name}.data")):
+        each.unlink(missing_ok=True)
+    size = sum(len(each.raw_data) for each in graph.initializer)
+    if size > MAX_EMBEDDED_BYTES:
+        onnx.save_model(model, path, save_as_external_data=True, location=f"{path.name}.data", size_threshold=1024)
+    else:
+        onnx.save_model(model, path)
+
+
+def store_half(source: Path, target: Path) -> None:
+    """Write a graph whose weights are stored as float16; it computes in float32."""
+    model = onnx.load(source)
+    casts = []
+    for each in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(each)
+        if array.dtype != np.float32 or array.size < SMALLEST_HALF or not _fits_half(array):
+            continue
+        name = each.name
+        each.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
+        casts.append(onnx.helper.make_node("Cast", [each.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    write_graph(model, target)
+
+
+def _fits_half(array: np.ndarray) -> bool:
+    return bool(np.abs(array).max(initial=0) < np.finfo(np.float16).max)
+
+
+def quantize(source: Path, target: Path, recipe: str, batches: Sequence[Mapping[str, np.ndarray]]) -> None:
+    """Write a graph with int8 weights and matrix products.
+
+    Args:
+        source: the graph, float32.
+        target: the file.
+        recipe: one of `RECIPES`.
+        batches: inputs of the graph, for the calibration of activations.
+
+    Raises:
+        UnsupportedBackend: the graph cannot be converted.
+    """
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    prepared = target.with_name("prepared.onnx")
+    # Weights of 7 bits, where sums of products of 8 bits overflow in the processor's registers.
+    options: dict[str, Any] = {
+        "per_channel": True,
+        "reduce_range": not has_int8_products(),
+        "weight_type": quantization.QuantType.QInt8,
+        "use_external_data_format": source.with_name(f"{source.name}.data").exists(),
+    }
+    try:
+        with _quiet():
+            quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds batch norms into convolutions
+            if recipe == "dynamic":
+                quantization.quantize_dynamic(prepared, target, op_types_to_quantize=["MatMul", "Gemm"], **options)
+            else:
+                quantization.quantize_static(
+                    prepared,
+                    target,
+                    _CalibrationBatches(batches),
+                    op_types_to_quantize=["MatMul", "Gemm", "Conv"],
+                    activation_type=quantization.QuantType.QUInt8,
+                    **options,
+                )
+    except Exception as error:
+        raise errors.UnsupportedBackend(f"cannot convert to int8: {_describe_cause(error)}") from error
+    finally:
+        for each in (prepared, prepared.with_name(f"{prepared.name}.data")):
+            each.unlink(missing_ok=True)
+    write_graph(onnx.load(target), target)
+
+
+class _CalibrationBatches:
+    """Batches in the form that ONNX Runtime's calibration reads."""
+
+    def __init__(self, batches: Sequence[Mapping[str, np.ndarray]]) -> None:
+        self.batches = iter(batches)
+
+    def get_next(self) -> Mapping[str, np.ndarray] | None:
+        return next(self.batches, None)
+
+    def __iter__(self) -> Iterator[Mapping[str, np.ndarray]]:
+        return self.batches
+
+    def __next__(self) -> Mapping[str, np.ndarray]:
+        return next(self.batches)
+
+
+def write_backend_graph(source: Path, target: Path, backend: Runtime, precision: Precision) -> None:
+    """Write the graph of a backend and precision.
+
+    Args:
+        source: the ONNX graph: int8 for that precision, else float32.
+        target: the file.
+        backend, precision: those of the export.
+
+    Raises:
+        UnsupportedBackend: OpenVINO lacks an operator of the graph.
+    """
+    if backend == "openvino":
+        import openvino
+
+        try:
+            model = openvino.Core().read_model(source)
+            openvino.save_model(model, target, compress_to_fp16=precision == "fp16")
+        except Exception as error:  # classes of its own
+            raise errors.UnsupportedBackend(f"OpenVINO cannot convert this graph: {_describe_cause(error)}") from error
+    elif precision == "fp16":
+        store_half(source, target)
+    else:
+        write_graph(onnx.load(source), target)
+
+
+class FoldedAdapters(torch.nn.Module):
+    """A network with the adapters after it: its output is in the space of the last one."""
+
+    def __init__(self, module: torch.nn.Module, adapters: Sequence[Adapter]) -> None:
+        super().__init__()
+        self.module, self.adapters = module, tuple(adapters)
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        """Map inputs of the network to (n, d), not of norm 1."""
+        vectors = self.module(*inputs)
+        for adapter in self.adapters:
+            vectors = adapter.map_tensor(torch.nn.functional.normalize(vectors, dim=1))
+        return vectors
+
+
+def _describe_cause(error: BaseException) -> str:
+    """Return the first line of the innermost error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].strip()[:200] if lines else ''}"
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the progress, logs and warnings of the exporters."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
