@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,17 +64,14 @@ class Exporter:
         Raises:
             UnsupportedBackend: the encoder cannot be exported.
         """
-        encoder, adapters = self.source.encoder(modality), self._get_folded(modality)
-        plan = encoder.plan_export()
-        if adapters:
-            plan = replace(plan, module=graphs.FoldedAdapters(plan.module, adapters))
+        plan, adapters = self.source.encoder(modality).plan_export(), self._get_folded(modality)
         folder = self.folder / modality
         folder.mkdir()
         for name, content in plan.files.items():
             (folder / name).write_bytes(content)
         input = export.create_input(plan.encoder, plan.options, folder)
         traced = self.scratch / f"{modality}.onnx"
-        graphs.trace_graph(plan, self._collate(input, modality, N_TRACED)[0], traced)
+        graphs.trace_graph(plan, adapters, self._collate(input, modality, N_TRACED)[0], traced)
         tried: dict[str, WrittenGraph] = {}
         for recipe in graphs.RECIPES if self.precision == "int8" else ("",):
             tried[recipe] = self._write_recipe(modality, traced, input, recipe)
@@ -128,7 +125,7 @@ class Exporter:
 
     def _collate(self, input: export.EncoderInput, modality: str, number: int) -> list[dict[str, np.ndarray]]:
         """Collate the first samples to batches of 32."""
-        prepared = [input.preprocess(sample) for sample in self.samples.items[modality][:number]]
+        prepared = gate.preprocess_samples(input, self.samples.items[modality][:number])
         size = gate.BATCH_SIZE
         return [input.collate(prepared[i : i + size]) for i in range(0, len(prepared), size)]
 

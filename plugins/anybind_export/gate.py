@@ -6,11 +6,12 @@ import statistics
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from anybind import AnybindWarning, normalize
-from anybind.plugin import Adapter, Encoder
+from anybind.plugin import Adapter, Encoder, export
 from anybind_export.card import Gate, Precision, Speed
 
 MIN_SAMPLES = 64
@@ -24,11 +25,16 @@ ROUNDS, MIN_ROUNDS, SECONDS = 20, 3, 4.0
 
 def encode_samples(encoder: Encoder, samples: Sequence[object], adapters: Sequence[Adapter] = ()) -> np.ndarray:
     """Encode samples, and map them by adapters: (n, d) float32, of norm 1."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnybindWarning)  # of truncated texts, which are compared as such
-        inputs = [encoder.preprocess(sample) for sample in samples]
+    inputs = preprocess_samples(encoder, samples)
     parts = range(0, len(inputs), BATCH_SIZE)
     return adapt(np.concatenate([encoder.encode(inputs[i : i + BATCH_SIZE]) for i in parts]), adapters)
+
+
+def preprocess_samples(encoder: Encoder | export.EncoderInput, samples: Sequence[object]) -> list[Any]:
+    """Preprocess samples, without warnings of truncated texts, which are compared as such."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnybindWarning)
+        return [encoder.preprocess(sample) for sample in samples]
 
 
 def adapt(vectors: np.ndarray, adapters: Sequence[Adapter]) -> np.ndarray:
@@ -82,9 +88,7 @@ def compare_answers(expected: np.ndarray, found: np.ndarray) -> float:
 
 def measure_speed(source: Encoder, exported: Encoder, samples: Sequence[object]) -> tuple[Speed, ...]:
     """Measure the time of one sample, and of a batch of 32, from preprocessed inputs to embeddings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AnybindWarning)
-        inputs = [[each.preprocess(sample) for sample in samples[:BATCH_SIZE]] for each in (source, exported)]
+    inputs = [preprocess_samples(each, samples[:BATCH_SIZE]) for each in (source, exported)]
     speeds = []
     for size in (1, BATCH_SIZE):
         times: tuple[list[float], list[float]] = ([], [])

@@ -27,11 +27,14 @@ RECIPES = ("static", "dynamic")
 activations by the range of each batch."""
 
 
-def trace_graph(plan: export.ExportPlan, arrays: Mapping[str, np.ndarray], path: Path) -> None:
+def trace_graph(
+    plan: export.ExportPlan, adapters: Sequence[Adapter], arrays: Mapping[str, np.ndarray], path: Path
+) -> None:
     """Write the ONNX graph of a network, float32.
 
     Args:
         plan: the network and its inputs.
+        adapters: adapters that become part of the graph.
         arrays: an example of each input; sizes of the plan's axes must be 2 or more.
         path: the file.
 
@@ -42,12 +45,12 @@ def trace_graph(plan: export.ExportPlan, arrays: Mapping[str, np.ndarray], path:
     try:
         with _quiet():
             program = torch.onnx.export(
-                plan.module.eval(),
+                TracedNetwork(plan.module, adapters).eval(),
                 tuple(torch.from_numpy(arrays[name]) for name in plan.axes),
                 input_names=list(plan.axes),
                 output_names=["features"],
-                dynamic_shapes=tuple(
-                    {axis: symbols[name] for axis, name in axes.items()} for axes in plan.axes.values()
+                dynamic_shapes=(
+                    tuple({axis: symbols[name] for axis, name in axes.items()} for axes in plan.axes.values()),
                 ),
                 dynamo=True,
                 verbose=False,
@@ -58,7 +61,14 @@ def trace_graph(plan: export.ExportPlan, arrays: Mapping[str, np.ndarray], path:
         raise errors.UnsupportedBackend(
             f"the encoder {plan.encoder!r} cannot be exported to ONNX: {_describe_cause(error)}"
         ) from error
-    write_graph(onnx.load(path), path)
+    model = onnx.load(path)
+    for each in model.graph.input:
+        sizes = each.type.tensor_type.shape.dim
+        fixed = [name for axis, name in plan.axes[each.name].items() if not sizes[axis].dim_param]
+        if fixed:  # the exporter fixes sizes that the network converts to Python's integers, as by len
+            name = f"the encoder {plan.encoder!r} cannot be exported to ONNX"
+            raise errors.UnsupportedBackend(f"{name}: its network fixes the size {fixed[0]!r} of {each.name!r}")
+    write_graph(model, path)
 
 
 def write_graph(model: onnx.ModelProto, path: Path) -> None:
@@ -185,8 +195,8 @@ def write_backend_graph(source: Path, target: Path, backend: Runtime, precision:
         write_graph(onnx.load(source), target)
 
 
-class FoldedAdapters(torch.nn.Module):
-    """A network with the adapters after it: its output is in the space of the last one."""
+class TracedNetwork(torch.nn.Module):
+    """A network with the adapters after it, if any: its output is in the space of the last one."""
 
     def __init__(self, module: torch.nn.Module, adapters: Sequence[Adapter]) -> None:
         super().__init__()

@@ -43,7 +43,7 @@ def make_samples(modality: str, number: int, folder: Path) -> list[object]:
     if modality in MAKERS:
         return [MAKERS[modality](np.random.default_rng(seed)) for seed in range(number)]
     if modality == "video":
-        return [_make_video(np.random.default_rng(seed), folder / f"video-{seed}") for seed in range(number)]
+        return [_make_video(np.random.default_rng(seed), folder / f"video-{seed}.png") for seed in range(number)]
     if "image" in find_part(ModalitySpec, modality).spec.derived_from:
         images = [_make_image(np.random.default_rng(seed)) for seed in range(number)]
         return [derive(modality, image, source="image", seed=seed) for seed, image in enumerate(images)]
@@ -83,13 +83,12 @@ def _make_sound(random: np.random.Generator) -> object:
     return modalities.make_sample("sound", np.clip(waveform, -1, 1)[None].astype(np.float32), RATE)
 
 
-def _make_video(random: np.random.Generator, folder: Path) -> object:
-    """Make a video, a folder of 10 frames of an image that moves."""
+def _make_video(random: np.random.Generator, path: Path) -> object:
+    """Make a video, an animated PNG of 10 frames of an image that moves."""
     image = _make_image(random)
-    folder.mkdir()
-    for number in range(10):
-        PIL.Image.fromarray(np.roll(image, 4 * number, axis=1)).save(folder / f"{number}.png")
-    return readers.read(folder, reader=readers.find_reader(folder, "video"))
+    first, *others = [PIL.Image.fromarray(np.roll(image, 4 * number, axis=1)) for number in range(10)]
+    first.save(path, save_all=True, append_images=others, duration=40)
+    return readers.read(path, reader="video")
 
 
 MAKERS: Mapping[str, Callable[[np.random.Generator], object]] = {
