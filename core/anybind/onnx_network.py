@@ -68,7 +68,8 @@ class OnnxNetwork:
             package, extra = PACKAGES[runtime]
             raise MissingExtra(f"the backend {runtime!r} needs {package}: pip install 'anybind[{extra}]'") from error
         except Exception as error:  # the runtimes raise classes of their own
-            reason = " ".join(str(error).split())[:200]
+            # ONNX Runtime begins with codes and the path.
+            reason = " ".join(str(error).split()).rpartition(" failed:")[2][:200]
             if weights:
                 raise WeightsMismatch(
                     f"{origin or graph}: not weights of the network {self.graph.name}: {reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -71,12 +72,14 @@ class Exporter:
             (folder / name).write_bytes(content)
         input = export.create_input(plan.encoder, plan.options, folder)
         traced = self.scratch / f"{modality}.onnx"
-        graphs.trace_graph(plan, adapters, self._collate(input, modality, N_TRACED)[0], traced)
+        if not traced.exists():  # a folder may be shared by exports of several precisions
+            graphs.trace_graph(plan, adapters, self._collate(input, modality, N_TRACED)[0], traced)
         tried: dict[str, WrittenGraph] = {}
         for recipe in graphs.RECIPES if self.precision == "int8" else ("",):
-            tried[recipe] = self._write_recipe(modality, traced, input, recipe)
-            if not tried[recipe].gate.missed:
-                return tried[recipe]
+            with contextlib.suppress(graphs.NothingToConvert):
+                tried[recipe] = self._write_recipe(modality, traced, input, recipe)
+                if not tried[recipe].gate.missed:
+                    return tried[recipe]
         best = max(tried, key=lambda recipe: tried[recipe].gate.min_cosine)
         return tried[best] if best == list(tried)[-1] else self._write_recipe(modality, traced, input, best)
 

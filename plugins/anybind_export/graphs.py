@@ -20,11 +20,17 @@ from anybind_export.processor import has_int8_products
 
 MAX_EMBEDDED_BYTES = 1 << 30
 """Largest size of weights inside the graph's file; larger ones are in one file beside it. Protobuf ends at 2 GiB."""
-SMALLEST_HALF = 256
-"""Smallest number of weights that are stored at half precision: shapes and scales stay exact."""
-RECIPES = ("static", "dynamic")
-"""Ways to convert to int8, in the order in which they are tried: calibrated weights and activations; or weights, and
-activations by the range of each batch."""
+SMALLEST = 256
+"""Smallest number of weights of a tensor that is stored at lower precision: shapes and scales stay exact."""
+RECIPES = ("static", "partial", "dynamic", "weights")
+"""Ways to convert to int8, from the fastest to the most accurate: calibrated products; those without depthwise
+convolutions and the first one, whose ranges differ most; matrix products with activations by the range of each
+sample; weights alone, with float32 arithmetic."""
+PRODUCTS = ("Conv", "Gemm", "MatMul")
+
+
+class NothingToConvert(errors.UnsupportedBackend):
+    """A way to convert to int8 that changes nothing in a graph."""
 
 
 def trace_graph(
@@ -91,18 +97,45 @@ def write_graph(model: onnx.ModelProto, path: Path) -> None:
 def store_half(source: Path, target: Path) -> None:
     """Write a graph whose weights are stored as float16; it computes in float32."""
     model = onnx.load(source)
-    casts = []
-    for each in model.graph.initializer:
+    for each in list(model.graph.initializer):
         array = onnx.numpy_helper.to_array(each)
-        if array.dtype != np.float32 or array.size < SMALLEST_HALF or not _fits_half(array):
-            continue
-        name = each.name
-        each.CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
-        casts.append(onnx.helper.make_node("Cast", [each.name], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *model.graph.node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
+        if array.dtype == np.float32 and array.size >= SMALLEST and _fits_half(array):
+            _replace_weights(model.graph, each, array.astype(np.float16))
     write_graph(model, target)
+
+
+def store_int8(source: Path, target: Path) -> None:
+    """Write a graph whose weights are stored as int8, with a scale for each output channel; it computes in float32."""
+    model = onnx.load(source)
+    axes: dict[str, set[int]] = {}
+    for node in model.graph.node:
+        if node.op_type in (*PRODUCTS, "Gather"):
+            name = node.input[0 if node.op_type == "Gather" else 1]
+            transposed = any(each.name == "transB" and each.i for each in node.attribute)
+            axes.setdefault(name, set()).add(-1 if node.op_type in ("Gemm", "MatMul") and not transposed else 0)
+    for each in list(model.graph.initializer):
+        array = onnx.numpy_helper.to_array(each)
+        if array.dtype != np.float32 or array.ndim < 2 or array.size < SMALLEST or len(axes.get(each.name, ())) != 1:
+            continue
+        kept = axes[each.name].pop() % array.ndim
+        others = tuple(axis for axis in range(array.ndim) if axis != kept)
+        scale = np.maximum(np.abs(array).max(axis=others, keepdims=True), np.float32(1e-12)) / np.float32(127)
+        _replace_weights(model.graph, each, np.rint(array / scale).astype(np.int8), scale)
+    write_graph(model, target)
+
+
+def _replace_weights(graph: Any, weights: Any, array: np.ndarray, scale: np.ndarray | None = None) -> None:
+    """Replace weights by an array of another type, which is converted to float32 and, with a scale, multiplied."""
+    name, stored = weights.name, f"{weights.name}.stored"
+    weights.CopyFrom(onnx.numpy_helper.from_array(array, stored))
+    converted = name if scale is None else f"{name}.converted"
+    nodes = [onnx.helper.make_node("Cast", [stored], [converted], to=onnx.TensorProto.FLOAT)]
+    if scale is not None:
+        graph.initializer.append(onnx.numpy_helper.from_array(scale, f"{name}.scale"))
+        nodes.append(onnx.helper.make_node("Mul", [converted, f"{name}.scale"], [name]))
+    nodes += graph.node
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _fits_half(array: np.ndarray) -> bool:
@@ -110,7 +143,7 @@ def _fits_half(array: np.ndarray) -> bool:
 
 
 def quantize(source: Path, target: Path, recipe: str, batches: Sequence[Mapping[str, np.ndarray]]) -> None:
-    """Write a graph with int8 weights and matrix products.
+    """Write a graph with int8 weights.
 
     Args:
         source: the graph, float32.
@@ -119,39 +152,59 @@ def quantize(source: Path, target: Path, recipe: str, batches: Sequence[Mapping[
         batches: inputs of the graph, for the calibration of activations.
 
     Raises:
+        NothingToConvert: the graph has nothing that the recipe converts.
         UnsupportedBackend: the graph cannot be converted.
     """
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
+    if recipe == "weights":
+        store_int8(source, target)
+        return
     prepared = target.with_name("prepared.onnx")
-    # Weights of 7 bits, where sums of products of 8 bits overflow in the processor's registers.
-    options: dict[str, Any] = {
-        "per_channel": True,
-        "reduce_range": not has_int8_products(),
-        "weight_type": quantization.QuantType.QInt8,
-        "use_external_data_format": source.with_name(f"{source.name}.data").exists(),
-    }
     try:
         with _quiet():
-            quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds batch norms into convolutions
-            if recipe == "dynamic":
-                quantization.quantize_dynamic(prepared, target, op_types_to_quantize=["MatMul", "Gemm"], **options)
-            else:
-                quantization.quantize_static(
-                    prepared,
-                    target,
-                    _CalibrationBatches(batches),
-                    op_types_to_quantize=["MatMul", "Gemm", "Conv"],
-                    activation_type=quantization.QuantType.QUInt8,
-                    **options,
-                )
+            _quantize_products(source, prepared, target, recipe, batches)
+    except NothingToConvert:
+        raise
     except Exception as error:
         raise errors.UnsupportedBackend(f"cannot convert to int8: {_describe_cause(error)}") from error
     finally:
         for each in (prepared, prepared.with_name(f"{prepared.name}.data")):
             each.unlink(missing_ok=True)
     write_graph(onnx.load(target), target)
+
+
+def _quantize_products(
+    source: Path, prepared: Path, target: Path, recipe: str, batches: Sequence[Mapping[str, np.ndarray]]
+) -> None:
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds batch norms into convolutions
+    nodes = [node for node in onnx.load(prepared, load_external_data=False).graph.node if node.op_type in PRODUCTS]
+    kinds = [kind for kind in PRODUCTS if recipe != "dynamic" or kind != "Conv"]
+    excluded = [node.name for node in nodes if recipe == "partial" and _is_sensitive(node, nodes)]
+    if not any(node.op_type in kinds for node in nodes) or (recipe == "partial" and not excluded):
+        raise NothingToConvert(f"the graph has nothing for int8 by the recipe {recipe}")
+    options: dict[str, Any] = {
+        "op_types_to_quantize": kinds,
+        "nodes_to_exclude": excluded,
+        "per_channel": True,
+        # Weights of 7 bits, where sums of products of 8 bits overflow in the processor's registers.
+        "reduce_range": not has_int8_products(),
+        "weight_type": quantization.QuantType.QInt8,
+        "use_external_data_format": source.with_name(f"{source.name}.data").exists(),
+    }
+    if recipe == "dynamic":
+        quantization.quantize_dynamic(prepared, target, **options)
+    else:
+        activation_type = quantization.QuantType.QUInt8
+        calibration: Any = _CalibrationBatches(batches)
+        quantization.quantize_static(prepared, target, calibration, activation_type=activation_type, **options)
+
+
+def _is_sensitive(node: Any, nodes: Sequence[Any]) -> bool:
+    """Return whether a node is a depthwise convolution, or the first one."""
+    is_depthwise = any(each.name == "group" and each.i > 1 for each in node.attribute)
+    return node.op_type == "Conv" and (is_depthwise or node is nodes[0])
 
 
 class _CalibrationBatches:
