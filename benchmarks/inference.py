@@ -6,7 +6,8 @@ Each encoder is exported by `anybind_export` at each precision, int8 calibrated 
 images of Caltech101 (70 classes), prompts of its class names, recordings simulated from the images, ESC-10 (folds 1 to
 3), and crops of the depth maps of `rgbd`. Zero-shot accuracy is top-1 among the 85 class names, or the 10 of ESC-10;
 that of the text encoder is of the images, embedded in torch. Speed is CPU time of the network, from preprocessed
-inputs to embeddings: medians of runs that alternate with torch in one process, one thread. CLIP ViT-B/32 has random weights.
+inputs to embeddings: medians of runs that alternate with torch in one process, one thread. CLIP
+ViT-B/32 has random weights.
 """
 
 from __future__ import annotations
@@ -146,8 +147,8 @@ def measure(
             rows.append({**row, "mb": size / 1e6, "passed": not written.gate.missed})
     for row in rows:
         row["vectors"] = gate.encode_samples(row["encoder"], samples)
-        found = gate.compare(rows[0]["vectors"], row["vectors"], "fp32", False)
-        row |= {name: getattr(found, name) for name in ("max_difference", "min_cosine", "mean_cosine")}
+        compared = gate.compare(rows[0]["vectors"], row["vectors"], "fp32", False)
+        row |= {name: getattr(compared, name) for name in ("max_difference", "min_cosine", "mean_cosine")}
     for size, rounds in ROUNDS.items():
         times = time_encoders([row["encoder"] for row in rows], samples[:size], rounds)
         for row, own in zip(rows, times, strict=True):
@@ -201,14 +202,14 @@ def embed_names(encoder: Encoder, names: Sequence[str]) -> np.ndarray:
 
 def report(rows: Sequence[dict[str, Any]], modality: str, model: str) -> list[dict[str, Any]]:
     """Print the rows of an encoder, and return what is written of them."""
-    kept = [
+    records = [
         {"model": model, "modality": modality, **{k: v for k, v in row.items() if k not in ("encoder", "vectors")}}
         for row in rows
     ]
     fields = ("backend", "precision", "recipe", "speed_1", "speed_32", "ms_1", "min_cosine", "mean_cosine",
               "max_difference", "mb", "accuracy", "passed")  # fmt: skip
-    print_table(fields, [[f"{row.get(name, '-')}" for name in fields] for row in kept], f"{model} {modality}")
-    return kept
+    print_table(fields, [[f"{row.get(name, '-')}" for name in fields] for row in records], f"{model} {modality}")
+    return records
 
 
 def write_clip(folder: Path) -> str:

@@ -60,7 +60,7 @@ class ExportPlan:
     axes: Mapping[str, Mapping[int, str]] = field(default_factory=lambda: {"inputs": {0: "n"}})
     files: Mapping[str, bytes] = field(default_factory=dict)
 
-    def nest(self, encoder: str, name: str = "image", **options: object) -> ExportPlan:
+    def nest(self, encoder: str, name: str, **options: object) -> ExportPlan:
         """Return the plan of an encoder whose preprocessing ends in that of this plan, its option `name`."""
         inner = {"encoder": self.encoder, "options": dict(self.options)}
         return replace(self, encoder=encoder, options={name: inner, **options})
@@ -88,10 +88,10 @@ def create_input(encoder: str, options: Mapping[str, Any], folder: str | Path) -
     target = part.load()
     check_options(f"input of the encoder {encoder!r}", target, folder=folder, **options)
     with part.explain_missing_extra():
-        made = target(folder=Path(folder), **options)
-    if not isinstance(made, EncoderInput):
-        raise PluginError(f"{part.spec.input_target}: expected an EncoderInput, got a {type(made).__name__}")
-    return made
+        encoder_input = target(folder=Path(folder), **options)
+    if not isinstance(encoder_input, EncoderInput):
+        raise PluginError(f"{part.spec.input_target}: expected an EncoderInput, got a {type(encoder_input).__name__}")
+    return encoder_input
 
 
 def create_nested_input(nested: Mapping[str, Any], folder: str | Path) -> EncoderInput:

@@ -35,9 +35,9 @@ class ImageInput:
         import PIL.Image
 
         method = {"bicubic": PIL.Image.Resampling.BICUBIC, "bilinear": PIL.Image.Resampling.BILINEAR}
-        picture = PIL.Image.fromarray(image)
-        picture = picture.resize(self._get_size(*picture.size), method[self.interpolation])
-        pixels = _pad(np.asarray(picture), self.side, self.fill) if self.mode == "longest" else np.asarray(picture)
+        pil_image = PIL.Image.fromarray(image)
+        pil_image = pil_image.resize(self._get_size(*pil_image.size), method[self.interpolation])
+        pixels = _pad(np.asarray(pil_image), self.side, self.fill) if self.mode == "longest" else np.asarray(pil_image)
         top, left = (round((length - self.side) / 2) for length in pixels.shape[:2])
         pixels = pixels[top : top + self.side, left : left + self.side]
         mean, std = (np.array(values, np.float32) for values in (self.mean, self.std))

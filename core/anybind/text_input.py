@@ -163,8 +163,8 @@ def _convert_clip_tokenizer(tokenizer: ClipTokenizer) -> str:
     from tokenizers import Regex, models, pre_tokenizers, processors
 
     merges = [pair for pair, _ in sorted(tokenizer.bpe_ranks.items(), key=lambda entry: entry[1])]
-    made = tokenizers.Tokenizer(models.BPE(dict(tokenizer.encoder), merges, end_of_word_suffix="</w>"))
-    made.pre_tokenizer = pre_tokenizers.Sequence(  # pyright: ignore[reportAttributeAccessIssue]
+    converted = tokenizers.Tokenizer(models.BPE(dict(tokenizer.encoder), merges, end_of_word_suffix="</w>"))
+    converted.pre_tokenizer = pre_tokenizers.Sequence(  # pyright: ignore[reportAttributeAccessIssue]
         [
             pre_tokenizers.Split(Regex(CLIP_PATTERN), "removed", invert=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
@@ -172,12 +172,12 @@ def _convert_clip_tokenizer(tokenizer: ClipTokenizer) -> str:
     )
     names = {number: name for name, number in tokenizer.encoder.items()}
     special = [names[number] for number in tokenizer.all_special_ids]
-    made.add_special_tokens([tokenizers.AddedToken(name, normalized=False, special=True) for name in special])
+    converted.add_special_tokens([tokenizers.AddedToken(name, normalized=False, special=True) for name in special])
     start, end = special[:2]
-    made.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
+    converted.post_processor = processors.TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
         single=f"{start} $A {end}", special_tokens=[(name, tokenizer.encoder[name]) for name in (start, end)]
     )
-    return json.dumps(json.loads(made.to_str()), ensure_ascii=False)
+    return json.dumps(json.loads(converted.to_str()), ensure_ascii=False)
 
 
 def clean_text(text: str, cleaning: Cleaning) -> str:

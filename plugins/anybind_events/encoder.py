@@ -77,7 +77,7 @@ class EventEncoder(TorchEncoder):
         return self.image.features(batch)
 
     def plan_export(self) -> export.ExportPlan:
-        return self.image.plan_export().nest("event-encoder", **self.input.options)
+        return self.image.plan_export().nest("event-encoder", "image", **self.input.options)
 
     def copy(self) -> Self:
         duplicate = copy.copy(self)

@@ -27,7 +27,7 @@ class Gate:
 
     Attributes:
         samples: number of samples.
-        made: whether they were made, and not the user's.
+        synthetic: whether they were generated, and not the user's.
         max_difference: largest absolute difference of an element of two unit vectors.
         min_cosine, mean_cosine: cosine similarity with the source's embedding, over samples.
         answers_unchanged: fraction of zero-shot answers that are the source's; None if they were not compared.
@@ -35,7 +35,7 @@ class Gate:
     """
 
     samples: int
-    made: bool
+    synthetic: bool
     max_difference: float
     min_cosine: float
     mean_cosine: float
@@ -164,12 +164,12 @@ def check_files(folder: Path, expected: Mapping[str, str]) -> None:
             raise BadInput(f"{folder.parent / CARD}: expected the name of a file in {folder.name}, got {name!r}")
         files.check_input(path, folders=False)
         try:
-            found = _hash_unchanged(str(path), files.get_file_mark(path))
+            actual = _hash_unchanged(str(path), files.get_file_mark(path))
         except OSError as error:
             raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-        if found != digest:
+        if actual != digest:
             raise errors.WeightsMismatch(
-                f"{path}: truncated or changed: expected SHA-256 {digest[:12]}..., got {found[:12]}...; export it again"
+                f"{path}: truncated or changed: expected SHA-256 {digest[:12]}, got {actual[:12]}; export it again"
             )
 
 

@@ -19,7 +19,7 @@ from anybind_export import gate, graphs
 from anybind_export.binding import ADAPTERS
 from anybind_export.card import ExportCard, ExportedPart, Gate, Precision, Runtime, get_graph_path, hash_files
 from anybind_export.encoder import GraphEncoder
-from anybind_export.made_samples import CLASS_NAMES
+from anybind_export.generated_samples import CLASS_NAMES
 from anybind_export.processor import describe_processor
 from anybind_export.samples import ExportSamples
 
@@ -76,7 +76,7 @@ class Exporter:
             graphs.trace_graph(plan, adapters, self._collate(input, modality, N_TRACED)[0], traced)
         tried: dict[str, WrittenGraph] = {}
         for recipe in graphs.RECIPES if self.precision == "int8" else ("",):
-            with contextlib.suppress(graphs.NothingToConvert):
+            with contextlib.suppress(graphs.UnsuitableRecipe):
                 tried[recipe] = self._write_recipe(modality, traced, input, recipe)
                 if not tried[recipe].gate.missed:
                     return tried[recipe]
@@ -150,13 +150,13 @@ class Exporter:
         )
         items = self.samples.items[modality]
         expected = gate.encode_samples(encoder, items, adapters)
-        found = gate.encode_samples(exported, items)
-        unchanged = self._compare_answers(modality, expected, found, exported) if self.precision == "int8" else None
-        made = modality in self.samples.made
-        return WrittenGraph(exported, recipe, gate.compare(expected, found, self.precision, made, unchanged))
+        actual = gate.encode_samples(exported, items)
+        unchanged = self._compare_answers(modality, expected, actual, exported) if self.precision == "int8" else None
+        synthetic = modality in self.samples.synthetic
+        return WrittenGraph(exported, recipe, gate.compare(expected, actual, self.precision, synthetic, unchanged))
 
     def _compare_answers(
-        self, modality: str, expected: np.ndarray, found: np.ndarray, exported: GraphEncoder
+        self, modality: str, expected: np.ndarray, actual: np.ndarray, exported: GraphEncoder
     ) -> float | None:
         """Return the fraction of unchanged zero-shot answers; None without texts, or without anything to classify."""
         if "text" not in self.source.modalities:
@@ -165,7 +165,7 @@ class Exporter:
         names = self._embed_names(self.source.encoder("text"), self.source.route("text"))
         if modality != "text":
             return gate.compare_answers(
-                gate.adapt(expected, remaining) @ names.T, gate.adapt(found, remaining) @ names.T
+                gate.adapt(expected, remaining) @ names.T, gate.adapt(actual, remaining) @ names.T
             )
         others = [name for name in self.samples.items if name != "text"]
         if not others:

@@ -66,7 +66,7 @@ def export(
         backend: `onnx` for ONNX Runtime, `openvino` for OpenVINO.
         precision: `fp32`; `fp16`, half-precision weights with float32 arithmetic; or `int8`.
         samples: files or folders of samples (of texts, `.txt` with one a line), or samples by modality. They measure
-            the accuracy, and calibrate `int8`, which needs them. [default: made ones]
+            the accuracy, and calibrate `int8`, which needs them. [default: generated ones]
         modalities: modalities to export. [default: all of the binding]
         fold_adapters: put the binding's adapters into the graphs; otherwise they are applied as before.
         force: keep encoders whose accuracy is too low; the card, the binding and a warning state it.
@@ -123,7 +123,7 @@ def _require_packages(backend: str) -> None:
 def _load_source(binding: str | os.PathLike[str] | Binding) -> Binder:
     """Load a binding, or an encoder by its name, in torch."""
     if isinstance(binding, str) and ":" not in binding and not binding.endswith(".toml"):
-        known = {part.name for part in list_parts(BindingSpec)}
-        if binding not in known and binding in {part.name for part in list_parts(EncoderSpec)}:
+        bindings = {part.name for part in list_parts(BindingSpec)}
+        if binding not in bindings and binding in {part.name for part in list_parts(EncoderSpec)}:
             return anybind.load_encoder(binding, backend="torch")
     return anybind.load(binding, backend="torch")

@@ -46,21 +46,21 @@ def adapt(vectors: np.ndarray, adapters: Sequence[Adapter]) -> np.ndarray:
 
 def compare(
     expected: np.ndarray,
-    found: np.ndarray,
+    actual: np.ndarray,
     precision: Precision,
-    made: bool,
+    synthetic: bool,
     unchanged: float | None = None,
 ) -> Gate:
     """Compare the embeddings of an exported encoder with its source's.
 
     Args:
-        expected, found: (n, d) unit vectors of the source and of the exported encoder.
+        expected, actual: (n, d) unit vectors of the source and of the exported encoder.
         precision: precision of the export, which sets the limits.
-        made: whether the samples were made.
+        synthetic: whether the samples were generated.
         unchanged: fraction of unchanged zero-shot answers, if known.
     """
-    difference = float(np.abs(expected - found).max())
-    cosines = (expected.astype(np.float64) * found).sum(1)
+    difference = float(np.abs(expected - actual).max())
+    cosines = (expected.astype(np.float64) * actual).sum(1)
     lowest, missed = float(cosines.min()), ""
     if precision == "fp32":
         if not difference <= MAX_DIFFERENCE:
@@ -72,7 +72,7 @@ def compare(
     figures = f"min cosine {lowest:.4f}, max difference {difference:.1e}, {len(expected)} samples"
     return Gate(
         samples=len(expected),
-        made=made,
+        synthetic=synthetic,
         max_difference=difference,
         min_cosine=lowest,
         mean_cosine=float(cosines.mean()),
@@ -81,9 +81,9 @@ def compare(
     )
 
 
-def compare_answers(expected: np.ndarray, found: np.ndarray) -> float:
+def compare_answers(expected: np.ndarray, actual: np.ndarray) -> float:
     """Return the fraction of equal answers, the columns of the highest similarities, (n, names)."""
-    return float((expected.argmax(1) == found.argmax(1)).mean())
+    return float((expected.argmax(1) == actual.argmax(1)).mean())
 
 
 def measure_speed(source: Encoder, exported: Encoder, samples: Sequence[object]) -> tuple[Speed, ...]:

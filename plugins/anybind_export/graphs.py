@@ -29,7 +29,7 @@ sample; weights alone, with float32 arithmetic."""
 PRODUCTS = ("Conv", "Gemm", "MatMul")
 
 
-class NothingToConvert(errors.UnsupportedBackend):
+class UnsuitableRecipe(errors.UnsupportedBackend):
     """A way to convert to int8 that changes nothing in a graph."""
 
 
@@ -117,8 +117,8 @@ def store_int8(source: Path, target: Path) -> None:
         array = onnx.numpy_helper.to_array(each)
         if array.dtype != np.float32 or array.ndim < 2 or array.size < SMALLEST or len(axes.get(each.name, ())) != 1:
             continue
-        kept = axes[each.name].pop() % array.ndim
-        others = tuple(axis for axis in range(array.ndim) if axis != kept)
+        channels = axes[each.name].pop() % array.ndim
+        others = tuple(axis for axis in range(array.ndim) if axis != channels)
         scale = np.maximum(np.abs(array).max(axis=others, keepdims=True), np.float32(1e-12)) / np.float32(127)
         _replace_weights(model.graph, each, np.rint(array / scale).astype(np.int8), scale)
     write_graph(model, target)
@@ -152,7 +152,7 @@ def quantize(source: Path, target: Path, recipe: str, batches: Sequence[Mapping[
         batches: inputs of the graph, for the calibration of activations.
 
     Raises:
-        NothingToConvert: the graph has nothing that the recipe converts.
+        UnsuitableRecipe: the graph has nothing that the recipe converts.
         UnsupportedBackend: the graph cannot be converted.
     """
     if recipe == "weights":
@@ -162,7 +162,7 @@ def quantize(source: Path, target: Path, recipe: str, batches: Sequence[Mapping[
     try:
         with _quiet():
             _quantize_products(source, prepared, target, recipe, batches)
-    except NothingToConvert:
+    except UnsuitableRecipe:
         raise
     except Exception as error:
         raise errors.UnsupportedBackend(f"cannot convert to int8: {_describe_cause(error)}") from error
@@ -183,7 +183,7 @@ def _quantize_products(
     kinds = [kind for kind in PRODUCTS if recipe != "dynamic" or kind != "Conv"]
     excluded = [node.name for node in nodes if recipe == "partial" and _is_sensitive(node, nodes)]
     if not any(node.op_type in kinds for node in nodes) or (recipe == "partial" and not excluded):
-        raise NothingToConvert(f"the graph has nothing for int8 by the recipe {recipe}")
+        raise UnsuitableRecipe(f"the graph has nothing for int8 by the recipe {recipe}")
     options: dict[str, Any] = {
         "op_types_to_quantize": kinds,
         "nodes_to_exclude": excluded,

@@ -1,4 +1,4 @@
-"""Samples that an export is measured on: the user's files by modality, or made ones."""
+"""Samples that an export is measured on: the user's files by modality, or synthetic ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from anybind.plugin import BadInput, BadOption, modalities, readers
 from anybind_export.gate import MIN_SAMPLES
-from anybind_export.made_samples import make_samples
+from anybind_export.generated_samples import make_samples
 
 Samples = Iterable[str | os.PathLike[str]] | Mapping[str, Sequence[object]]
 
@@ -21,11 +21,11 @@ class ExportSamples:
 
     Attributes:
         items: at least 64 samples of each modality.
-        made: the modalities whose samples were made.
+        synthetic: the modalities whose samples were synthetic.
     """
 
     items: Mapping[str, Sequence[object]]
-    made: frozenset[str]
+    synthetic: frozenset[str]
 
 
 def collect_samples(samples: Samples | None, names: Sequence[str], folder: Path, needed: bool) -> ExportSamples:
@@ -34,7 +34,7 @@ def collect_samples(samples: Samples | None, names: Sequence[str], folder: Path,
     Args:
         samples: files and folders, or samples by modality.
         names: the modalities.
-        folder: folder for files of made samples.
+        folder: folder for files of synthetic samples.
         needed: make none.
 
     Raises:
@@ -49,9 +49,9 @@ def collect_samples(samples: Samples | None, names: Sequence[str], folder: Path,
             raise BadOption(f"int8 is calibrated on samples: expected at least {MIN_SAMPLES} of {name}, got none")
         if 0 < number < MIN_SAMPLES:
             raise BadOption(f"expected at least {MIN_SAMPLES} samples of {name}, got {number}")
-    made = frozenset(name for name in names if not given.get(name))
+    synthetic = frozenset(name for name in names if not given.get(name))
     items = {name: given.get(name) or make_samples(name, MIN_SAMPLES, folder) for name in names}
-    return ExportSamples(items, made)
+    return ExportSamples(items, synthetic)
 
 
 def _check_samples(name: str, names: Sequence[str], items: Sequence[object]) -> list[object]:
@@ -69,16 +69,19 @@ def _check_samples(name: str, names: Sequence[str], items: Sequence[object]) -> 
 
 def _read_files(paths: Iterable[str | os.PathLike[str]], names: Sequence[str]) -> dict[str, list[object]]:
     """Read files and folders; text files without a sample of another modality hold one text a line."""
-    files, found = [], dict[str, list[object]]()
+    files, by_modality = [], dict[str, list[object]]()
     for path in readers.list_sample_files(paths, names) if paths else ():
         texts = _read_texts(Path(path)) if "text" in names and Path(path).suffix.lower() == ".txt" else []
         if texts:
-            found.setdefault("text", []).extend(texts)
+            by_modality.setdefault("text", []).extend(texts)
         else:
             files.append(path)
     for name, group in readers.group_by_modality(files, names).items():
-        found[name] = [*found.get(name, ()), *(readers.read(each.path, reader=each.reader) for each in group)]
-    return found
+        by_modality[name] = [
+            *by_modality.get(name, ()),
+            *(readers.read(each.path, reader=each.reader) for each in group),
+        ]
+    return by_modality
 
 
 def _read_texts(path: Path) -> list[str]:

@@ -148,7 +148,7 @@ def separate_weights(model: onnx.ModelProto, names: Sequence[str]) -> onnx.Model
     weights = [each for each in graph.initializer if each.name in names and each.data_type == TensorProto.FLOAT]
     constants = [each for each in graph.initializer if each.name not in {weight.name for weight in weights}]
     n_inputs = len(graph.input)
-    # As inputs, weights are no constants, which the optimiser would fold.
+    # As inputs, weights are not constants, which the optimiser would fold.
     _replace(graph.initializer, constants)
     graph.input.extend(helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in weights)
     model = onnxscript.optimizer.optimize(model)

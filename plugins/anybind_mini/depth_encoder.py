@@ -48,4 +48,4 @@ class DepthAsImage(TorchEncoder):
         return self.image.features(batch)
 
     def plan_export(self) -> export.ExportPlan:
-        return self.image.plan_export().nest("depth-as-image")
+        return self.image.plan_export().nest("depth-as-image", "image")

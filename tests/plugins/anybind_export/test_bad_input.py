@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 import numpy as np
@@ -53,7 +52,7 @@ def test_an_unknown_entry_of_a_card_is_refused(exported):
 
 def test_a_card_can_only_name_registered_encoders(exported):
     change_card(exported, lambda card: card["encoders"]["image"].update(input="os:system"))
-    with pytest.raises(anybind.AnybindError, match="no encoder named 'os:system'|'os:system'"):
+    with pytest.raises(anybind.AnybindError, match="'os:system'"):
         load_images(exported)
     change_card(exported, lambda card: card["encoders"]["image"].update(input="plain"))
     with pytest.raises(UnsupportedBackend, match="the encoder 'plain' of tiny-dist cannot be exported"):
@@ -76,7 +75,7 @@ def test_a_truncated_or_changed_file_is_refused(change, exported):
 def test_external_data_outside_the_folder_is_refused_before_it_is_opened(location, exported, tmp_path):
     (tmp_path / "secret").write_bytes(bytes(10_000))
     if location == "link":
-        os.symlink(tmp_path / "secret", exported / "image" / "link")
+        (exported / "image" / "link").symlink_to(tmp_path / "secret")
     path = exported / "image" / "model.onnx"
     model = onnx.load(path)
     tensor = model.graph.initializer[0]
@@ -102,13 +101,13 @@ def test_an_operator_that_the_runtime_lacks_is_one_line(exported):
     model.graph.node[0].op_type = "Teleport"
     path.write_bytes(model.SerializeToString())
     change_card(exported, lambda card: card["encoders"]["image"].update(files=hash_files(exported / "image")))
-    with pytest.raises(BadInput, match="onnx cannot load this network: .*Teleport") as caught:
+    with pytest.raises(BadInput, match=r"onnx cannot load this network: .*Teleport") as caught:
         load_images(exported)
     assert "\n" not in str(caught.value)
 
 
 def test_an_encoder_with_an_operator_that_onnx_lacks_is_refused(export_tiny, tmp_path):
-    with pytest.raises(UnsupportedBackend, match="'tiny-image' cannot be exported to ONNX: .*bessel_j0") as caught:
+    with pytest.raises(UnsupportedBackend, match=r"'tiny-image' cannot be exported to ONNX: .*bessel_j0") as caught:
         export_tiny("unsupported")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "new").exists()
@@ -145,7 +144,7 @@ def test_too_few_samples_are_refused(export_tiny, images):
 
 
 def test_an_invalid_option_is_refused(export_tiny, exported, tmp_path):
-    with pytest.raises(BadOption, match="expected a backend of onnx, openvino and a precision of .* got 'tensorrt'"):
+    with pytest.raises(BadOption, match=r"expected a backend of onnx, openvino and a precision of .* got 'tensorrt'"):
         export_tiny(backend="tensorrt")
     with pytest.raises(BadOption, match="got 'onnx' and 'int4'"):
         export_tiny(precision="int4")

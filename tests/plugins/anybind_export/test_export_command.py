@@ -12,7 +12,7 @@ def test_the_command_exports_and_prints_figures(cli, image_folder, tmp_path):
     assert f"{folder}: load it as --binding onnx:{folder}" in result.out.replace("\n", "")
     card = json.loads((folder / "card.json").read_text())
     assert card["encoders"]["image"]["gate"]["samples"] == 70
-    assert not card["encoders"]["image"]["gate"]["made"]
+    assert not card["encoders"]["image"]["gate"]["synthetic"]
 
 
 def test_texts_are_the_lines_of_a_file(cli, tmp_path):

@@ -54,8 +54,8 @@ def test_the_converted_tokenizer_gives_open_clips_tokens(architecture: str) -> N
     converted = convert_tokenizer(tokenizer)
     random = np.random.default_rng(0)
     letters = [chr(code) for code in (*range(32, 127), *range(160, 400), 0x3B1, 0x416, 0x4E2D, 0x1F600)]
-    made = ["".join(random.choice(letters, random.integers(1, 120))) for _ in range(300)]
-    for text in [*TEXTS, *made]:
+    random_texts = ["".join(random.choice(letters, random.integers(1, 120))) for _ in range(300)]
+    for text in [*TEXTS, *random_texts]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AnybindWarning)
             tokens = converted.collate([converted.preprocess(text)])["tokens"]
@@ -64,7 +64,7 @@ def test_the_converted_tokenizer_gives_open_clips_tokens(architecture: str) -> N
 
 def test_a_converted_tokenizer_warns_where_it_truncates() -> None:
     converted = convert_tokenizer(open_clip.get_tokenizer("ViT-B-32"))
-    with pytest.warns(AnybindWarning, match="text truncated to 77 tokens: kept up to ' word.*, dropped ' word"):
+    with pytest.warns(AnybindWarning, match=r"text truncated to 77 tokens: kept up to ' word.*, dropped ' word"):
         assert len(converted.preprocess("word " * 100)) == 77
 
 

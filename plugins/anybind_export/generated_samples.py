@@ -21,7 +21,7 @@ CLASS_NAMES = (
     "tree", "truck", "umbrella", "violin", "watch", "whistle", "wolf", "zebra",
 )  # fmt: skip
 """Class names of the comparison of zero-shot answers."""
-TEMPLATES = ("{}", "a photo of a {}", "There is a {} in the middle of a large room, beside another {}.")
+TEMPLATES = ("{}", "a photo of a {}", "There is a {} on a table beside a window, and behind it another {}.")
 KINECT = {"fx": 520.0, "baseline": 0.075}
 """Focal length in pixels and baseline in metres of a Kinect."""
 RATE = 16_000
