@@ -14,7 +14,7 @@ RUNS ?= runs
 INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
-	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
+	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad bench-inference \
 	memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(READY)
@@ -144,6 +144,9 @@ bench-sound: $(READY)
 
 bench-retrieval: $(READY)
 	$(BIN)/python benchmarks/retrieval_rate.py
+
+bench-inference: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py --data $(DATA)
 
 bench-vad: $(READY)
 	$(BIN)/python benchmarks/vad_rate.py

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from anybind.errors import AnybindWarning, BadInput, BadOption
+from anybind.errors import AnybindWarning, BadInput, BadOption, UnsupportedBackend
 from anybind.export import EncoderInput
 
 Cleaning = Literal["", "whitespace", "lower", "canonicalize"]
@@ -26,9 +26,10 @@ CLIP_PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+)"
 class ClipTokenizer(Protocol):
     """Tables of CLIP's byte pair encoding, as `open_clip.tokenizer.SimpleTokenizer` has them."""
 
-    encoder: Mapping[str, int]
-    bpe_ranks: Mapping[tuple[str, str], int]
-    all_special_ids: Sequence[int]
+    encoder: dict[str, int]
+    bpe_ranks: dict[tuple[str, ...], int]
+    all_special_ids: list[int]
+    context_length: int | None
 
 
 class TextInput(EncoderInput):
@@ -86,9 +87,15 @@ class TextInput(EncoderInput):
         self.zero, self.prompt_templates = zero, tuple(prompt_templates)
 
     @classmethod
-    def from_clip(cls, tokenizer: ClipTokenizer, context: int, *, clean: Cleaning = "lower") -> TextInput:
-        """Make the counterpart of CLIP's tokenizer, `open_clip.tokenizer.SimpleTokenizer`."""
-        return cls(_convert_clip_tokenizer(tokenizer), context, fixed=True, clean=clean)
+    def from_clip(cls, tokenizer: ClipTokenizer, *, clean: Cleaning = "lower") -> TextInput:
+        """Make the counterpart of CLIP's tokenizer, `open_clip.tokenizer.SimpleTokenizer`.
+
+        Raises:
+            UnsupportedBackend: the tokenizer has no context length.
+        """
+        if tokenizer.context_length is None:
+            raise UnsupportedBackend("a tokenizer without a context length cannot be exported")
+        return cls(_convert_clip_tokenizer(tokenizer), tokenizer.context_length, fixed=True, clean=clean)
 
     @property
     def options(self) -> Mapping[str, object]:

@@ -42,7 +42,7 @@ def collect_samples(samples: Samples | None, names: Sequence[str], folder: Path,
         BadOption: a modality has too few samples, or, if they are needed, none.
     """
     given = samples if isinstance(samples, Mapping) else _read_files(samples or (), names)
-    given = {name: _check_samples(name, names, items) for name, items in given.items()}
+    given = {str(name): _check_samples(str(name), names, items) for name, items in given.items()}
     for name in names:
         number = len(given.get(name, ()))
         if needed and not number:

@@ -60,6 +60,6 @@ class ImageBindTextEncoder(TorchEncoder):
         return tokens
 
     def plan_export(self) -> export.ExportPlan:
-        tokens = TextInput.from_clip(self._tokenizer, self.preprocessing["context_length"])
+        tokens = TextInput.from_clip(self._tokenizer)
         axes = {"tokens": {0: "n"}}
         return export.ExportPlan(self.module, "imagebind-text", tokens.options, axes, tokens.files)

@@ -52,14 +52,13 @@ def convert_tokenizer(tokenizer: Any) -> TextInput:
 
     clean: Any = CLEANINGS.get(getattr(tokenizer.clean_fn, "__name__", ""), "")
     if isinstance(tokenizer, SimpleTokenizer) and clean and tokenizer.reduction_fn is None:
-        return TextInput.from_clip(tokenizer, tokenizer.context_length, clean=clean)
+        return TextInput.from_clip(tokenizer, clean=clean)
     inner = getattr(tokenizer, "tokenizer", None)
     if isinstance(tokenizer, HFTokenizer) and clean and not tokenizer.tokenizer_mode:
         backend, side = getattr(inner, "backend_tokenizer", None), getattr(inner, "padding_side", "")
-        if backend is not None and side == "right":
+        context = tokenizer.context_length
+        if backend is not None and side == "right" and context is not None:
             zero = inner.sep_token_id if tokenizer.strip_sep_token else None  # pyright: ignore[reportOptionalMemberAccess]
             padding: int = inner.pad_token_id  # pyright: ignore[reportOptionalMemberAccess]
-            return TextInput(
-                backend.to_str(), tokenizer.context_length, padding=padding, fixed=True, clean=clean, zero=zero
-            )
+            return TextInput(backend.to_str(), context, padding=padding, fixed=True, clean=clean, zero=zero)
     raise errors.UnsupportedBackend(f"the tokenizer {type(tokenizer).__name__} of this model cannot be exported")
