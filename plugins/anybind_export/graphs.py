@@ -105,11 +105,15 @@ def store_half(source: Path, target: Path) -> None:
 
 
 def store_int8(source: Path, target: Path) -> None:
-    """Write a graph whose weights are stored as int8, with a scale for each output channel; it computes in float32."""
+    """Write a graph whose weights are stored as int8, with a scale for each output channel; it computes in float32.
+
+    Depthwise convolutions, which have few weights, and the first convolution stay as they are.
+    """
     model = onnx.load(source)
     axes: dict[str, set[int]] = {}
+    products = [node for node in model.graph.node if node.op_type in PRODUCTS]
     for node in model.graph.node:
-        if node.op_type in (*PRODUCTS, "Gather"):
+        if not _is_sensitive(node, products) and node.op_type in (*PRODUCTS, "Gather"):
             name = node.input[0 if node.op_type == "Gather" else 1]
             transposed = any(each.name == "transB" and each.i for each in node.attribute)
             axes.setdefault(name, set()).add(-1 if node.op_type in ("Gemm", "MatMul") and not transposed else 0)
