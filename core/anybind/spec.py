@@ -119,7 +119,7 @@ class EncoderSpec(Spec):
     """A map from samples to embeddings. Target: creates an `anybind.plugin.Encoder` from its options.
 
     Attributes:
-        modality: modality of the samples.
+        modality: modality of the samples; empty if it depends on the options.
         space: name of the embedding space; empty if it depends on the options.
         weights_licence: SPDX name of the weights' licence, or its owner as text; empty without weights.
         onnx_target: `package.module:attribute`, which creates the same encoder without torch, on an ONNX graph, from
