@@ -113,6 +113,6 @@ print(sorted({"PIL", "numba", "numpy", "rich", "torch"} & sys.modules.keys()))
 """
 
 
-def test_listing_the_installed_parts_imports_nothing_heavy():
+def test_listing_the_installed_parts_imports_no_numpy():
     result = subprocess.run([sys.executable, "-c", LIST_PARTS], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"
