@@ -69,7 +69,7 @@ class Halves(Dataset):
 def binder() -> Binder:
     binder = make_random_binder("event", "text")
     for modality in ("event", "text"):
-        binder._encoders[modality] = CountEncoder(modality)
+        binder._loader.encoders[modality, "auto"] = CountEncoder(modality)
     return binder
 
 

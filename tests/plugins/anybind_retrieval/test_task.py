@@ -71,7 +71,8 @@ def binder(registry, add_plugin):
     )
     encoders = {modality: ConfiguredPart("colour", {"modality": modality}) for modality in ("image", "text")}
     binder = anybind.Binder(anybind.Binding("colours", encoders))
-    binder._encoders = {name: ColourEncoder(name) for name in encoders}  # a test module cannot be imported by name
+    # A test module cannot be imported by name.
+    binder._loader.encoders = {(name, "auto"): ColourEncoder(name) for name in encoders}
     return binder
 
 

@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 import anybind
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption, WeightsMismatch
-from anybind_events.encoder import EventEncoder, frame_to_image
+from anybind_events.encoder import EventEncoder
+from anybind_events.encoder_input import frame_to_image
 from anybind_events.stream import EventStream
 from anybind_train import import_checkpoint as module
 from anybind_train.import_checkpoint import find_binding_by_shapes, import_checkpoint, read_event_encoder
