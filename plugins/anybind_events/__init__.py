@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 from anybind.plugin import (
     CommandSpec,
     EncoderSpec,
+    KindSpec,
     ModalitySpec,
     ReaderSpec,
     Registrar,
     RepresentationSpec,
     hookimpl,
 )
+from anybind_events.live_source import SourceSpec
 
 if TYPE_CHECKING:
     from anybind_events.activity import Activity, measure_activity
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from anybind_events.file_simulation import Simulation, simulate
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
     from anybind_events.interchange import from_structured, to_structured, to_torch
+    from anybind_events.live_source import LiveSource, LiveWindow, SourceCounts
     from anybind_events.realism import Realism, RecordingStatistics, measure_realism
     from anybind_events.rendering import Rendering, render, render_folder
     from anybind_events.stream import EventStream
@@ -40,11 +43,14 @@ PUBLIC = {
     "Conversion": "conversion",
     "EventStream": "stream",
     "FileInfo": "inspection",
+    "LiveSource": "live_source",
+    "LiveWindow": "live_source",
     "Realism": "realism",
     "RecordingInfo": "inspection",
     "RecordingStatistics": "realism",
     "Rendering": "rendering",
     "Simulation": "file_simulation",
+    "SourceCounts": "live_source",
     "choose_window": "window_choice",
     "convert": "conversion",
     "convert_folder": "conversion",
@@ -66,11 +72,14 @@ __all__ = [
     "Conversion",
     "EventStream",
     "FileInfo",
+    "LiveSource",
+    "LiveWindow",
     "Realism",
     "RecordingInfo",
     "RecordingStatistics",
     "Rendering",
     "Simulation",
+    "SourceCounts",
     "choose_window",
     "convert",
     "convert_folder",
@@ -118,6 +127,10 @@ REPRESENTATIONS = (
     ("hats", "histograms of averaged time surfaces, by cells", "averaged_time_surfaces:AveragedTimeSurfaces"),
     ("est", "event spike tensor: normalised times in time bins, OFF and ON apart", "spike_tensor:SpikeTensor"),
 )
+SOURCES = (
+    ("replay", "a recording, sent in real time, at another speed or at an event rate", "replay:Replay"),
+    ("stdin", "EVT2, EVT2.1, EVT3 or CSV from the standard input", "pipe:StandardInput"),
+)
 COMMANDS = (
     ("info", "Show a recording's format, event count, sensor size, duration and event rate."),
     ("convert", "Convert recordings to another file format."),
@@ -164,6 +177,17 @@ def register(registry: Registrar) -> None:
             onnx_extra="mini",
         )
     )
+    registry.add(
+        KindSpec(
+            name="source",
+            plural="sources",
+            summary="events as they happen",
+            target="anybind_events.live_source:LiveSource",
+            spec="anybind_events.live_source:SourceSpec",
+        )
+    )
+    for name, summary, target in SOURCES:
+        registry.add(SourceSpec(name=name, summary=summary, target=f"anybind_events.live.{target}", extra="events"))
     for name, summary in COMMANDS:
         registry.add(
             CommandSpec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events")
