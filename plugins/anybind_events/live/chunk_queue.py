@@ -42,7 +42,7 @@ class ChunkQueue:
         self._waiting: deque[_Arrival] = deque()
         self._events = self._dropped = self._queued = 0
         self._notes: Counter[str] = Counter()
-        self._alive_s = time.monotonic()
+        self._alive_s: float | None = None  # the wait begins with the first call of `get`
         self._done = self._stopped = False
         self._error: Exception | None = None
 
@@ -101,7 +101,9 @@ class ChunkQueue:
                     raise _as_anybind_error(self._error)
                 if self._done:
                     return None
-                idle_s = time.monotonic() - self._alive_s
+                now = time.monotonic()
+                self._alive_s = self._alive_s or now
+                idle_s = now - self._alive_s
                 if timeout_s and idle_s >= timeout_s:
                     raise SourceStalled(
                         f"the source has sent nothing for {timeout_s:g} s ({self._events} events before);"
