@@ -14,8 +14,8 @@ DATA ?= ../shared/data
 RUNS ?= runs
 INPUTS ?= 100000
 
-.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines \
-	bench-embed bench-events bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-vad \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines robustness \
+	bench-embed bench-events bench-filters bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
 	bench-startup memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(DEMO)/.ready
@@ -135,9 +135,16 @@ fuzz: $(READY)
 	PYTHONPATH=tests $(BIN)/python -m helpers.fuzz_readers $(FILES) --inputs $(INPUTS) $(if $(FAMILIES),--families $(FAMILIES)) \
 		--findings $(RUNS)/fuzz --output $(RUNS)/fuzz.json
 
+# Accuracy of mini on corrupted recordings, with and without filters; writes benchmarks/results/robustness.json.
+robustness: $(READY)
+	$(BIN)/python benchmarks/robustness.py --data $(DATA) --runs $(RUNS)/robustness
+
 # Our rates beside those of other packages, in one process; they write benchmarks/results.
 bench-events: $(BENCH)
 	$(BIN)/python benchmarks/events_rate.py
+
+bench-filters: $(BENCH)
+	RAYON_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/filters_rate.py
 
 bench-readers: $(BENCH)
 	$(BIN)/python benchmarks/readers_rate.py
@@ -156,6 +163,16 @@ bench-sound: $(READY)
 
 bench-retrieval: $(READY)
 	$(BIN)/python benchmarks/retrieval_rate.py
+
+# Ways to store vectors in an index, the torch path, and decoding in processes: the tables of "Speed up inference".
+bench-index-formats: $(READY)
+	$(BIN)/python benchmarks/index_formats.py --data $(DATA)
+
+bench-torch: $(READY)
+	$(BIN)/python benchmarks/torch_inference.py
+
+bench-decode: $(READY)
+	$(BIN)/python benchmarks/decode_rate.py --data $(DATA)
 
 bench-vad: $(READY)
 	$(BIN)/python benchmarks/vad_rate.py

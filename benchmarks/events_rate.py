@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 from events_peers import BINS, TAU, Calls, PeerInputs, check_counts
+from recordings import moving_edges, uniform_pixels
 
 from anybind.commandline import print_table
 from anybind.plugin import files
@@ -39,7 +40,6 @@ COPY_BYTES = 256 << 20
 ROUNDS = 9
 FAST, SLOW = 0.5, 3.0
 """Seconds per call: calls below the first are measured in all rounds, calls from the second on in one, others in 3."""
-DURATION = 1_000_000
 
 # Largest multiple of the floor, and smallest speed-up over tonic.
 TARGETS = {
@@ -194,36 +194,6 @@ def build_row(
         "reached": (max_floor is None or seconds[name] / floor <= max_floor)
         and (min_speedup is None or speedups["tonic"] >= min_speedup),
     }
-
-
-def uniform_pixels(events: int, width: int, height: int, seed: int) -> EventStream:
-    """Make events at uniformly drawn pixels."""
-    random = np.random.default_rng(seed)
-    x = random.integers(0, width, events, dtype=np.uint16)
-    y = random.integers(0, height, events, dtype=np.uint16)
-    return EventStream(x, y, draw_times(random, events), random.random(events) < 0.5, width, height)
-
-
-def moving_edges(events: int, width: int, height: int, seed: int, edges: int = 24) -> EventStream:
-    """Make moving straight edges, each of one polarity except for 10 % of its events, and 5 % noise."""
-    random = np.random.default_rng(seed)
-    t = draw_times(random, events)
-    centre, speed = random.random((edges, 2)), random.uniform(-0.4, 0.4, (edges, 2))
-    angle, length = random.uniform(0, np.pi, edges), random.uniform(0.1, 0.6, edges) * height
-    edge = random.integers(0, edges, events)
-    along, off = random.uniform(-0.5, 0.5, events) * length[edge], random.normal(0, 0.7, events)
-    position = centre[edge] + speed[edge] * (t[:, None] / DURATION)
-    x = position[:, 0] * width + along * np.cos(angle[edge]) - off * np.sin(angle[edge])
-    y = position[:, 1] * height + along * np.sin(angle[edge]) + off * np.cos(angle[edge])
-    noise = random.random(events) < 0.05
-    x[noise], y[noise] = random.uniform(0, width, noise.sum()), random.uniform(0, height, noise.sum())
-    p = (edge % 2 == 0) ^ (random.random(events) < 0.1)
-    return EventStream(np.floor(x) % width, np.floor(y) % height, t, p, width, height)
-
-
-def draw_times(random: np.random.Generator, events: int) -> np.ndarray:
-    """Draw sorted timestamps within one second."""
-    return np.sort(random.integers(0, DURATION, events))
 
 
 COLUMNS = (

@@ -7,6 +7,7 @@ site replaces `<!-- generated table: NAME -->` by a table of registered parts.
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -114,6 +115,7 @@ def list_plugins() -> str:
         "suite",
         EncoderSpec,
         DatasetSpec,
+        "filter",
     )
     parts = [part for kind in kinds for part in list_parts(kind) if part.distribution == "anybind"]
     rows = []
@@ -122,7 +124,7 @@ def list_plugins() -> str:
         for part in parts:
             if part.plugin == plugin:
                 by_kind.setdefault(part.kind, []).append(f"`{part.name}`")
-        for kind in ("encoder", "dataset"):  # pages of their own list them
+        for kind in ("encoder", "dataset", "filter"):  # pages of their own list them
             if kind in by_kind:
                 by_kind[kind] = [str(len(by_kind[kind]))]
         rows.append((f"`{plugin}`", "; ".join(f"{kind}: {', '.join(names)}" for kind, names in by_kind.items())))
@@ -251,6 +253,68 @@ def format_ratio(peers: Mapping[str, Any], peer: str) -> str:
     return f"{peers[peer]['times_slower']:.0f}" if peer in peers else "-"
 
 
+def measure_filters() -> str:
+    """Format the rates of the filters, and those of the peers on the same events."""
+    rows = []
+    results = read_results("filters")["rates"]
+    for name in dict.fromkeys(row["filter"] for row in results):
+        edges, pixels = (
+            next(row for row in results if row["filter"] == name and row["recording"] == recording)
+            for recording in ("moving edges", "uniform pixels")
+        )
+        rates = [f"{row['rates']['anybind'] / 1e6:.0f}" for row in (edges, pixels)]
+        peers = [
+            f"{edges['rates'][peer] / 1e6:.3g}" if peer in edges["rates"] else "-"
+            for peer in ("dv-processing", "eventcv", "evlab")
+        ]
+        rows.append((f"`{name}`", *rates, *peers))
+    header = ("filter", "million events per s", "of uniform pixels", "dv-processing", "eventcv", "evlab")
+    return format_table(header, rows)
+
+
+def measure_noise() -> str:
+    """Format the areas under the curve of background activity filters."""
+    scenes = {"plain": "an object before a plain background", "full": "a photograph that fills the sensor"}
+    rows = [
+        (
+            scenes[row["background"]],
+            "x".join(map(str, row["sensor"])),
+            f"{row['hz']:g}",
+            *(f"{row['auc'][name]:.3f}" for name in ("anybind", "dv-processing")),
+        )
+        for row in read_results("filters")["noise"]
+    ]
+    return format_table(("scene", "sensor", "noise, Hz a pixel", "AUC", "dv-processing"), rows)
+
+
+def measure_robustness() -> str:
+    """Format the robustness of mini by corruption, without and with filters."""
+    rows = []
+    for row in read_results("robustness")["rows"]:
+        metrics = row["metrics"]
+        cells = (
+            f"{metrics[name]:.2f}" if name in metrics else "-"
+            for name in ("top1", "filtered_top1", "cosine", "filtered_cosine")
+        )
+        name = "clean" if row["corruption"] == "none" else row["corruption"]
+        rows.append((row["recordings"], name, row["n"], *cells))
+    header = ("recordings", "corruption", "n", "top-1", "top-1, filtered", "cosine to clean", "cosine, filtered")
+    return format_table(header, rows)
+
+
+def list_filters() -> str:
+    """Format the table of registered filters with their options."""
+    rows = []
+    for part in list_parts("filter"):
+        parameters = inspect.signature(part.load()).parameters.values()
+        options = ", ".join(
+            f"`{each.name}`" if each.default is each.empty else f"`{each.name}={json.dumps(each.default)}`"
+            for each in parameters
+        )
+        rows.append((f"`{part.name}`", part.spec.summary, options or "-"))
+    return format_table(("filter", "", "options and defaults"), rows)
+
+
 def measure_readers() -> str:
     """Format the rates of the readers on ten million generated events, relative to those of other packages."""
     formats: dict[str, list[dict[str, Any]]] = {}
@@ -291,6 +355,45 @@ def measure_search() -> str:
         for row in read_results("retrieval")["rows"]
     ]
     return format_table(("operation", "ms", "times the floor"), rows)
+
+
+def measure_torch_inference() -> str:
+    """Format the speed of variants of the torch path."""
+    rows: dict[tuple[str, str], dict[int, Mapping[str, Any]]] = {}
+    for row in read_results("torch_inference")["rows"]:
+        if row["variant"] != "eager":
+            rows.setdefault((row["model"], row["variant"]), {})[row["batch"]] = row
+    cells = [
+        (*key, *(f"{batch[size]['speed']:.1f}" for size in (1, 32)), f"{min(b['cosine'] for b in batch.values()):.4f}")
+        for key, batch in rows.items()
+    ]
+    return format_table(("image encoder", "variant", "speed, batch of 1", "batch of 32", "cosine"), cells)
+
+
+def measure_decoding() -> str:
+    """Format the speed of decoding in processes."""
+    results = read_results("decode")
+    rows = [
+        (row["files"], row["n"], f"{row['milliseconds']:.1f}", f"{row['ratio']:.1f}", f"{row['start_seconds']:.0f}")
+        for row in results["rows"]
+    ]
+    return format_table(("files", "n", "threads, ms a file", "speed of processes", "start, s"), rows)
+
+
+def measure_index_formats() -> str:
+    """Format recall, size and speed of the ways to store vectors."""
+    rows = [
+        (
+            f"{row['embeddings']}, {row['n']:,}",
+            f"`{row['vectors']}`",
+            row["dimensions"],
+            f"{row['bytes']:.0f}",
+            f"{row['recall']:.3f}",
+            f"{row['speed']:.1f}" if "speed" in row else "-",
+        )
+        for row in read_results("index_formats")["rows"]
+    ]
+    return format_table(("embeddings", "vectors", "dimensions", "bytes", "recall@10", "speed"), rows)
 
 
 def measure_training() -> str:
@@ -352,10 +455,16 @@ TABLES: dict[str, Callable[[], str]] = {
     "anomalies": measure_anomalies,
     "embedding": measure_embedding,
     "representations": measure_representations,
+    "filters": measure_filters,
+    "noise": measure_noise,
+    "robustness": measure_robustness,
     "readers": measure_readers,
     "video": measure_video,
     "sound": measure_sound,
     "searches": measure_search,
+    "torch-inference": measure_torch_inference,
+    "decoding": measure_decoding,
+    "index-formats": measure_index_formats,
     "training": measure_training,
     "few-shot": measure_few_shot,
     "startup": measure_startup,
@@ -364,9 +473,14 @@ TABLES: dict[str, Callable[[], str]] = {
 GENERATED: dict[str, Callable[[], str]] = {
     "readers": list_readers,
     "representations": list_representations,
+    "filters": list_filters,
     "plugins": list_plugins,
 }
-PAGES = ("README.md", *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/reference/*.md")))
+PAGES = (
+    "README.md",
+    "docs/how-to/speed-up-inference.md",
+    *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/reference/*.md")),
+)
 
 
 def fill_tables(text: str) -> str:

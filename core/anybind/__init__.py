@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from anybind.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from anybind.binder import Binder, load, load_encoder
+    from anybind.binder import Binder
     from anybind.binding import Binding, find_binding, list_bindings
     from anybind.dataset import load_dataset
     from anybind.embeddings import Embeddings, concatenate, load_embeddings, normalize, save_embeddings
     from anybind.errors import AnybindError, AnybindWarning, BadInput
     from anybind.evaluation import embed, evaluate
+    from anybind.loaded import load, load_encoder
     from anybind.modality import derive
     from anybind.reader import read, read_chunks, write
     from anybind.result import Result
@@ -62,10 +63,11 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "binder": ("Binder", "load", "load_encoder"),
+        "binder": ("Binder",),
         "binding": ("Binding", "find_binding", "list_bindings"),
         "dataset": ("load_dataset",),
         "embeddings": ("Embeddings", "concatenate", "load_embeddings", "normalize", "save_embeddings"),
+        "loaded": ("load", "load_encoder"),
         "errors": ("AnybindError", "AnybindWarning", "BadInput"),
         "evaluation": ("embed", "evaluate"),
         "modality": ("derive",),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
@@ -90,3 +91,19 @@ class Adapter(ABC):
             space=self.target,
             encoder=f"{embeddings.encoder}+{self.identity}",
         )
+
+
+def find_route(adapters: Sequence[Adapter], start: Space, goal: str) -> list[Adapter] | None:
+    """Return the shortest chain of adapters from a space to the space of a name; None if there is none."""
+    paths: deque[list[Adapter]] = deque([[]])
+    seen = {start}
+    while paths:
+        path = paths.popleft()
+        space = path[-1].target if path else start
+        if space.name == goal:
+            return path
+        for adapter in adapters:
+            if adapter.source == space and adapter.target not in seen:
+                seen.add(adapter.target)
+                paths.append([*path, adapter])
+    return None

@@ -18,6 +18,7 @@ from anybind.errors import (
     UnsupportedBackend,
     suggest_names,
 )
+from anybind.inference import FP32
 from anybind.onnx_network import RUNTIMES
 from anybind.part import Part, check_options
 from anybind.registry import create_part, find_part
@@ -30,15 +31,16 @@ class EncoderLoader:
     """Encoders of a binding by modality.
 
     The backend `torch` stands for an encoder's own class, whatever it needs; `onnx` and `openvino` run its ONNX graph,
-    without torch; `auto` takes `onnx` on the CPU where an encoder has a graph, else `torch`.
+    without torch; `auto` takes `onnx` on the CPU in float32 where an encoder has a graph, else
+    `torch`.
     """
 
-    def __init__(self, binding: Binding, device: str, backend: str) -> None:
+    def __init__(self, binding: Binding, device: str, backend: str, precision: str = FP32) -> None:
         if backend not in BACKENDS:
             raise BadOption(
                 f"expected the backend {', '.join(BACKENDS)}, got {backend!r}{suggest_names(backend, BACKENDS)}"
             )
-        self.binding, self.device, self.backend = binding, device, backend
+        self.binding, self.device, self.backend, self.precision = binding, device, backend, precision
         self.encoders: dict[tuple[str, str], Encoder] = {}
         self._loading: list[str] = []
         self.lock = threading.RLock()  # one thread loads; loading an encoder may load another one
@@ -69,7 +71,7 @@ class EncoderLoader:
         if backend != "auto":
             return self._create(modality, backend)
         part = find_part(EncoderSpec, self.binding.encoders[modality].name)
-        if not part.spec.onnx_target or self.device != "cpu":
+        if not part.spec.onnx_target or self.device != "cpu" or self.precision != FP32:
             return self.load(modality, "torch")
         try:
             return self.load(modality, "onnx")
@@ -103,7 +105,7 @@ class EncoderLoader:
             raise BadOption(f"binding {self.binding.name!r}: {mismatch}")
         _warn_licence(part)
         try:
-            return encoder.to(self.device)
+            return encoder.to(self.device).set_precision(self.precision)
         except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
             raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
 

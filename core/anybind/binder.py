@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from anybind import ranks
-from anybind.adapter import Adapter
+from anybind.adapter import Adapter, find_route
 from anybind.backends import EncoderLoader
-from anybind.binding import Binding, ConfiguredPart, find_binding
+from anybind.binding import Binding
+from anybind.decoding import DecodingPool, open_pool
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, OnBad, SpaceMismatch
+from anybind.inference import DEFAULT_OPTIONS, InferenceOptions, parse_devices
 from anybind.item import Item
-from anybind.loading import Loader, OnInvalid, encode_batch, load_batches, report_invalid, to_item
-from anybind.modality import find_modality, list_sources
+from anybind.loading import Loader, OnInvalid, encode_batches, load_batches, open_table, report_invalid, to_item
+from anybind.modality import find_modality
 from anybind.progress import progress_bar
-from anybind.registry import create_part, find_part, list_parts, list_plugins
+from anybind.registry import create_part, find_part
 from anybind.sharing import EmbeddingCounts, embed_across_ranks
 from anybind.space import Space
-from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
+from anybind.spec import ModalitySpec
 from anybind.tables import hash_settings
 
 if TYPE_CHECKING:
-    from anybind.store import EmbeddingStore, StoreTable
+    from anybind.store import EmbeddingStore
 
 
 class Binder:
@@ -37,21 +38,29 @@ class Binder:
 
     Attributes:
         binding: the binding that it loads.
-        device: torch device of the encoders.
+        device: torch device of the encoders; several, `cuda:0,cuda:1`, take a batch each.
+        options: batch size, workers and precision.
         backend: `auto`, `onnx`, `openvino` or `torch`; see `load`.
         store: embedding store for the encoders' outputs, before adapters; None for no store.
         counts: numbers of embedded items. Binders derived from this one share them.
     """
 
     def __init__(
-        self, binding: Binding, device: str = "cpu", store: EmbeddingStore | None = None, *, backend: str = "auto"
+        self,
+        binding: Binding,
+        device: str = "cpu",
+        store: EmbeddingStore | None = None,
+        options: InferenceOptions = DEFAULT_OPTIONS,
+        *,
+        backend: str = "auto",
     ) -> None:
         self.binding = binding
-        self.device = device
-        self.backend = backend
+        self.device, self.backend, self.options = device, backend, options
+        self._first_device, *others = parse_devices(device)
+        self._replicas = [Binder(binding, other, options=options, backend=backend) for other in others]
         self.store = store
         self.counts = EmbeddingCounts()
-        self._loader = EncoderLoader(binding, device, backend)
+        self._loader = EncoderLoader(binding, self._first_device, backend, options.precision)
         self._adapters: list[Adapter] | None = None
 
     def __repr__(self) -> str:
@@ -91,8 +100,8 @@ class Binder:
         return self._copy(self.binding, store)
 
     def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
-        twin = Binder(binding, self.device, store, backend=self.backend)
-        twin._loader = self._loader
+        twin = Binder(binding, self.device, store, self.options, backend=self.backend)
+        twin._loader, twin._replicas = self._loader, self._replicas
         twin.counts = self.counts
         return twin
 
@@ -104,17 +113,8 @@ class Binder:
         """
         start = self.encoder(modality).space
         goal = self.binding.space or self.encoder(self.modalities[0]).space.name
-        paths: deque[list[Adapter]] = deque([[]])
-        seen = {start}
-        while paths:
-            path = paths.popleft()
-            space = path[-1].target if path else start
-            if space.name == goal:
-                return path
-            for adapter in self.adapters:
-                if adapter.source == space and adapter.target not in seen:
-                    seen.add(adapter.target)
-                    paths.append([*path, adapter])
+        if (path := find_route(self.adapters, start, goal)) is not None:
+            return path
         routes = "; ".join(f"{adapter.source} to {adapter.target}" for adapter in self.adapters)
         hint = f" (its adapters lead from {routes})" if routes else ""
         raise SpaceMismatch(f"binding {self.name!r}: no adapter leads {modality} from {start} to {goal!r}{hint}")
@@ -141,7 +141,8 @@ class Binder:
         modality: str,
         items: Iterable[object],
         *,
-        batch_size: int = 32,
+        batch_size: int | None = None,
+        workers: int | None = None,
         derive_seed: int | None = None,
         on_bad: OnBad | None = None,
     ) -> Embeddings:
@@ -150,7 +151,9 @@ class Binder:
         Args:
             modality: the modality to embed.
             items: paths, samples or `Item`s, or a single one. For `text`, strings are the texts themselves.
-            batch_size: number of samples encoded at once; embeddings depend on it by rounding only (1e-6).
+            batch_size: number of samples encoded at once; embeddings depend on it by rounding only (1e-6). [default:
+                the binder's, 32]
+            workers: number of files decoded at a time. [default: the binder's, one a processor, at most 4]
             derive_seed: random seed for deriving samples from files of another modality (an event recording from an
                 image); without it such files raise.
             on_bad: called with the id and the error of each invalid item, which is then skipped; by default the first
@@ -161,23 +164,25 @@ class Binder:
 
         Raises:
             BadInput: an item is missing, unreadable, empty or of another modality.
-            BadOption: the batch size is not an integer above 0, or the seed is negative.
+            BadOption: the batch size or the number of workers is not an integer above 0, or the seed is negative.
             PluginError: a reader or an encoder raised an unexpected error.
         """
         if isinstance(items, str | os.PathLike | Item) or find_modality(modality).accepts(items):
             items = [items]
-        listed = list(items)
+        listed, options = list(items), self.options.override(batch_size, workers)
         if ranks.get_world_size() > 1:
+            if self._replicas:
+                raise BadOption(f"under torchrun each process has one device, got {self.device!r}")
 
             def embed_numbers(numbers: range, on_invalid: OnInvalid) -> Iterator[tuple[list[int], Embeddings]]:
                 own = ((number, listed[number]) for number in numbers)
-                return self._embed_batches(modality, own, batch_size, derive_seed, on_invalid)
+                return self._embed_batches(modality, own, options, derive_seed, on_invalid)
 
             make_empty = partial(self._empty_embeddings, modality, derive_seed)
             return embed_across_ranks(len(listed), embed_numbers, make_empty, self.counts, on_bad)
         batches, on_invalid = [], partial(report_invalid, on_bad)
         with progress_bar(len(listed), f"embedding {modality}") as advance:
-            for _, batch in self._embed_batches(modality, enumerate(listed), batch_size, derive_seed, on_invalid):
+            for _, batch in self._embed_batches(modality, enumerate(listed), options, derive_seed, on_invalid):
                 batches.append(batch)
                 advance(len(batch))
         return concatenate(batches) if batches else self._empty_embeddings(modality, derive_seed)
@@ -187,7 +192,8 @@ class Binder:
         modality: str,
         items: Iterable[object],
         *,
-        batch_size: int = 32,
+        batch_size: int | None = None,
+        workers: int | None = None,
         derive_seed: int | None = None,
         on_bad: OnBad | None = None,
     ) -> Iterator[Embeddings]:
@@ -195,29 +201,30 @@ class Binder:
 
         Ranks do not share the items.
         """
-        on_invalid = partial(report_invalid, on_bad)
-        for _, embeddings in self._embed_batches(modality, enumerate(items), batch_size, derive_seed, on_invalid):
+        on_invalid, options = partial(report_invalid, on_bad), self.options.override(batch_size, workers)
+        for _, embeddings in self._embed_batches(modality, enumerate(items), options, derive_seed, on_invalid):
             yield embeddings
 
     def _embed_batches(
         self,
         modality: str,
         items: Iterable[tuple[int, object]],
-        batch_size: int,
+        options: InferenceOptions,
         derive_seed: int | None,
         on_invalid: OnInvalid,
     ) -> Iterator[tuple[list[int], Embeddings]]:
         """Yield numbers and embeddings of numbered items, a batch at a time."""
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise BadOption(f"the batch size must be an integer above 0, got {batch_size!r}")
         encoder, route = self.encoder(modality), self.route(modality)
         empty = self._empty_embeddings(modality, derive_seed, adapted=False)
-        table = self._open_table(modality, empty.encoder)
-        load = Loader(find_modality(modality), encoder, derive_seed, table)
+        name, device = self.binding.encoders[modality].name, self._first_device
+        table = None if self.store is None else open_table(self.store, encoder, name, empty.encoder, device)
+        pool = open_decoding_pool(self, modality, options.n_workers) if options.processes else None
+        load = Loader(find_modality(modality), encoder, derive_seed, table, pool)
+        encoders = [encoder, *(replica.encoder(modality) for replica in self._replicas)]
         numbered = ((number, to_item(load.modality, number, item)) for number, item in items)
         try:
-            for loaded in load_batches(load, numbered, batch_size, on_invalid):
-                batch = encode_batch(encoder, loaded, on_invalid)
+            batches = load_batches(load, numbered, options.batch_size, options.n_workers, on_invalid)
+            for batch in encode_batches(encoders, batches, on_invalid):
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
@@ -235,26 +242,6 @@ class Binder:
             if self.store is not None:
                 self.store.flush()
 
-    def _open_table(self, modality: str, identity: str) -> StoreTable | None:
-        """Open the table of stored embeddings of one encoder, type of device and version of the plugins it uses."""
-        if self.store is None:
-            return None
-        encoder, name = self.encoder(modality), self.binding.encoders[modality].name
-        sources = list_sources(modality)
-        used = {find_part(ModalitySpec, modality).plugin, find_part(EncoderSpec, name).plugin}
-        used |= {part.plugin for part in list_parts(ReaderSpec) if part.spec.modality in sources}
-        description = {
-            "encoder": identity,
-            "modality": modality,
-            "class": name,
-            "dim": encoder.space.dim,
-            "device": self.device.partition(":")[0],
-            "plugins": {
-                each.name: f"{each.distribution} {each.version}" for each in list_plugins() if each.name in used
-            },
-        }
-        return self.store.table(description, name)
-
     def _empty_embeddings(self, modality: str, derive_seed: int | None, adapted: bool = True) -> Embeddings:
         """Return embeddings without rows, whose other fields are those of the results."""
         encoder = self.encoder(modality)
@@ -270,45 +257,12 @@ class Binder:
         return embeddings
 
 
-def load(
-    binding: str | os.PathLike[str] | Binding = "mini",
-    *,
-    device: str = "cpu",
-    backend: str = "auto",
-    store: EmbeddingStore | None = None,
-) -> Binder:
-    """Load a binding by its name, by the path of its TOML file, or from a `Binding`.
-
-    Args:
-        binding: for instance `mini`, `clip-vit-b-32`, `open_clip:local-dir:/models/b32`, `my.toml`.
-        device: torch device.
-        backend: `onnx` or `openvino` for encoders with an ONNX graph, on the CPU and without torch; `torch` for the
-            others, for training and other devices; `auto` for `onnx` on the CPU where an encoder has a graph. All give
-            the same embeddings to 1e-4, and the same identities.
-        store: embedding store, in which embeddings are looked up and stored. [default: none]
-
-    Raises:
-        UnknownName: no such binding; the message suggests the nearest names.
-        BadInput, BadOption: the TOML file cannot be read or is invalid, or there is no such backend.
-    """
-    return Binder(binding if isinstance(binding, Binding) else find_binding(binding), device, store, backend=backend)
+def open_decoding_pool(binder: Binder, modality: str, workers: int) -> DecodingPool:
+    """Return processes that read and preprocess files for the encoder of a modality; see `open_pool`."""
+    on_cpu = binder.device.partition(",")[0] == "cpu"
+    backend = binder.backend if on_cpu or binder.backend != "auto" else "torch"  # as the binder chooses it
+    return open_pool(partial(_load_cpu_encoder, binder.binding, backend, binder.options.precision, modality), workers)
 
 
-def load_encoder(
-    name: str, *, device: str = "cpu", backend: str = "auto", store: EmbeddingStore | None = None, **options: Any
-) -> Binder:
-    """Load one registered encoder as a binder in the encoder's own space.
-
-    Args:
-        name: registered name of the encoder.
-        device: torch device.
-        backend: backend of the encoder; see `load`.
-        store: embedding store. [default: none]
-        options: options of the encoder.
-
-    Raises:
-        UnknownName: no such encoder; the message suggests the nearest names.
-    """
-    spec = find_part(EncoderSpec, name).spec
-    binding = Binding(name, {spec.modality: ConfiguredPart(name, options)}, summary=spec.summary)
-    return Binder(binding, device, store, backend=backend)
+def _load_cpu_encoder(binding: Binding, backend: str, precision: str, modality: str) -> Encoder:
+    return Binder(binding, options=InferenceOptions(precision), backend=backend).encoder(modality)

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from anybind.windowing import WindowOptions
 
 BindingName = Annotated[str, typer.Option("--binding", help="Binding: a name of `anybind bindings`, or a TOML file.")]
-Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps.")]
+Device = Annotated[
+    str, typer.Option(help="Torch device: cpu, cuda, cuda:1, mps; or several that take a batch each: cuda:0,cuda:1.")
+]
+Precision = Annotated[
+    str, typer.Option(help="Precision of encoders on torch: fp32, bf16 or fp16; lower ones change embeddings.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Number of files decoded at a time. [default: one a processor, at most 4]")
+]
+Processes = Annotated[
+    bool, typer.Option("--processes", help="Decode in processes, not threads: each loads the encoder, for many files.")
+]
 Backend = Annotated[
     str,
     typer.Option(
@@ -70,6 +81,14 @@ Stride = Annotated[str, typer.Option(help="From the start of a window to the nex
 Region = Annotated[
     str, typer.Option("--roi", help="Use only events of this region: x,y,width,height in pixels. [default: all]")
 ]
+Filters = Annotated[
+    str,
+    typer.Option(
+        "--filter",
+        help="Filter events, from the first one on: NAME:OPTION=VALUE,NAME, such as background-activity,hot-pixel;"
+        " `anybind plugins` lists the filters. [default: none]",
+    ),
+]
 
 
 def open_store(flag: bool) -> EmbeddingStore | None:
@@ -81,18 +100,21 @@ def open_store(flag: bool) -> EmbeddingStore | None:
     return EmbeddingStore()
 
 
-def parse_windows(start: str, end: str, window: str = "", stride: str = "", roi: str = "") -> WindowOptions:
-    """Make window options of the values of `--start`, `--end`, `--window`, `--stride` and `--roi`.
+def parse_windows(
+    start: str, end: str, window: str = "", stride: str = "", roi: str = "", filters: str = ""
+) -> WindowOptions:
+    """Make window options of the values of `--start`, `--end`, `--window`, `--stride`, `--roi` and `--filter`.
 
     Raises:
         BadOption: a value that is not of the form in the help texts; units are checked when a recording is divided.
+        UnknownName, BadInput: no such filter is installed, or a file that it needs is invalid.
     """
     from anybind.windowing import SECONDS, WindowOptions, parse_roi
 
-    options = WindowOptions(start or None, end or None, window, stride, parse_roi(roi))
+    options = WindowOptions(start or None, end or None, window, stride, parse_roi(roi), filters)
     options.resolve_range(SECONDS)
     options.resolve_lengths(SECONDS)
-    return options
+    return options.resolve_filters()
 
 
 class CommandGroup(TyperGroup):

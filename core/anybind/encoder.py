@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from anybind.errors import BadOption
+from anybind.inference import FP32
 from anybind.space import Space
 from anybind.tables import hash_settings
 
@@ -25,6 +26,7 @@ class Encoder(ABC):
         logit_scale: factor of the softmax over similarities that the encoder was trained with, if any.
         reader_options: options for readers that take them, which save memory on large files and change an embedding by
             rounding only, such as `{"min_side": 1024}`. Not part of cache keys.
+        precision: `fp32`, or the lower precision that it computes in; see `set_precision`.
         prompt_templates: templates that suit a text encoder, the default of zero-shot classification. [default:
             `anybind.plugin.prompts.DEFAULT_TEMPLATES`]
     """
@@ -34,6 +36,7 @@ class Encoder(ABC):
     logit_scale: float | None = None
     reader_options: Mapping[str, object] = MappingProxyType({})
     prompt_templates: tuple[str, ...] = ()
+    precision: str = FP32
 
     @property
     @abstractmethod
@@ -47,8 +50,12 @@ class Encoder(ABC):
 
     @property
     def identity(self) -> str:
-        """Hashes of the weights and the preprocessing: encoders of one class and identity give equal vectors."""
-        return f"{self.weights_hash}-{hash_settings(dict(self.preprocessing))}"
+        """Hashes of the weights and the preprocessing: encoders of one class and identity give equal vectors.
+
+        A precision below `fp32` is a part of it.
+        """
+        lossy = "" if self.precision == FP32 else f"-{self.precision}"
+        return f"{self.weights_hash}-{hash_settings(dict(self.preprocessing))}{lossy}"
 
     @classmethod
     def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
@@ -61,6 +68,18 @@ class Encoder(ABC):
 
     def to(self, device: str) -> Self:
         """Move the weights to a torch device; an encoder without torch stays on the CPU."""
+        return self
+
+    def set_precision(self, precision: str) -> Self:
+        """Compute in this precision: `fp32`, `bf16` or `fp16`; an encoder without torch computes in `fp32` only.
+
+        Raises:
+            BadOption: the encoder or its device does not support the precision.
+        """
+        if precision != FP32:
+            raise BadOption(
+                f"the {self.modality} encoder {type(self).__name__} computes in {FP32} only, got {precision}"
+            )
         return self
 
     def preprocess(self, sample: Any) -> Any:

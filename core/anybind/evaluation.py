@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anybind.binder import Binder, load
+from anybind.binder import Binder
 from anybind.dataset import Dataset, load_dataset
 from anybind.embeddings import Embeddings, concatenate
 from anybind.errors import BadOption, OnBad
 from anybind.files import portable_name
 from anybind.item import Item
+from anybind.loaded import load
 from anybind.modality import has_windows, list_sources
 from anybind.part import takes_option
 from anybind.reader import SampleFile, group_by_modality, list_sample_files
@@ -30,7 +31,8 @@ def embed(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     binding: str | os.PathLike[str] | Binder = "mini",
-    batch_size: int = 32,
+    batch_size: int | None = None,
+    workers: int | None = None,
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: OnBad | None = None,
@@ -42,7 +44,8 @@ def embed(
     Args:
         paths: files, or folders that are searched for files of the binding's modalities; one or several.
         binding: as `load` takes it, or a binder.
-        batch_size: number of samples encoded at once.
+        batch_size: number of samples encoded at once. [default: the binder's, 32]
+        workers: number of files decoded at a time. [default: the binder's, one a processor, at most 4]
         device: torch device, unless `binding` is a binder.
         store: where embeddings are looked up and stored, unless `binding` is a binder. [default: nowhere]
         on_bad: called with the id and the error of each file that cannot be used, which is then left out; by default
@@ -74,11 +77,13 @@ def embed(
     for modality, group in items.items():
         if has_windows(modality):
             chosen = options or WindowOptions()
-            recordings = embed_windows(binder, modality, group, chosen, batch_size=batch_size, on_bad=on_bad)
+            recordings = embed_windows(
+                binder, modality, group, chosen, batch_size=batch_size, workers=workers, on_bad=on_bad
+            )
             parts = [recording.embeddings for recording in recordings if len(recording.embeddings)]
             groups |= {modality: concatenate(parts)} if parts else {}
         else:
-            groups[modality] = binder.embed(modality, group, batch_size=batch_size, on_bad=on_bad)
+            groups[modality] = binder.embed(modality, group, batch_size=batch_size, workers=workers, on_bad=on_bad)
     return {modality: group for modality, group in groups.items() if len(group)}
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+import queue
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,16 @@ from anybind.encoder import Encoder
 from anybind.errors import AnybindError, BadInput, OnBad, PluginError
 from anybind.files import FileMark, get_file_mark, portable_name
 from anybind.item import Item
-from anybind.modality import Modality, derive
+from anybind.modality import Modality, derive, list_sources
 from anybind.part import takes_option
 from anybind.prefetch import prefetch
 from anybind.reader import SampleFile, find_reader, read
+from anybind.registry import find_part, list_parts, list_plugins
+from anybind.spec import EncoderSpec, ModalitySpec, ReaderSpec
 
 if TYPE_CHECKING:
-    from anybind.store import StoreTable
+    from anybind.decoding import DecodingPool
+    from anybind.store import EmbeddingStore, StoreTable
 
 OnInvalid = Callable[[int, str, AnybindError], None]
 """Called with the number, the id and the error of an invalid item; raises unless invalid items are skipped."""
@@ -71,12 +75,16 @@ def to_item(modality: Modality[object], number: int, item: object) -> Item:
 
 @dataclass(frozen=True)
 class Loader:
-    """A loader of numbered items: returns stored embeddings or inputs of the encoder; called in worker threads."""
+    """A loader of numbered items: returns stored embeddings or inputs of the encoder; called in worker threads.
+
+    With a pool, files are read and preprocessed in its processes, for which these threads wait.
+    """
 
     modality: Modality[object]
     encoder: Encoder
     derive_seed: int | None
     table: StoreTable | None = None
+    pool: DecodingPool | None = None
 
     def find_stored(self, numbered: tuple[int, Item]) -> LoadedItem | None:
         """Return the stored embedding of a text or of a file whose hash is cached: faster than a worker thread."""
@@ -115,9 +123,7 @@ class Loader:
         if loaded.cached:
             return loaded
         try:
-            sample = self.load_sample(item)
-            self.modality.check(sample)
-            prepared = self.encoder.preprocess(sample)
+            prepared = self._prepare(item)
         except AnybindError as error:
             described = error if item.id in str(error) else _set_cause(type(error)(f"{item.id}: {error}"), error)
             return replace(loaded, error=described)
@@ -128,6 +134,14 @@ class Loader:
         # A file that was written in between gets no key: the sample may differ from the hashed content.
         changed = loaded.mark is not None and loaded.mark != _find_mark(item.source)
         return replace(loaded, prepared=prepared, key=None if changed else loaded.key)
+
+    def _prepare(self, item: Item) -> object:
+        source = item.source
+        if self.pool is not None and isinstance(source, str | os.PathLike) and not self.modality.accepts(source):
+            return self.pool.prepare(item, self.derive_seed)
+        sample = self.load_sample(item)
+        self.modality.check(sample)
+        return self.encoder.preprocess(sample)
 
     def load_sample(self, item: Item) -> object:
         """Read the item's file, or derive the sample from one of another modality."""
@@ -165,14 +179,30 @@ def _set_cause(error: AnybindError, cause: Exception) -> AnybindError:
     return error
 
 
+def open_table(store: EmbeddingStore, encoder: Encoder, name: str, identity: str, device: str) -> StoreTable:
+    """Open the table of stored embeddings of one encoder, type of device and version of the plugins it uses."""
+    modality = encoder.modality
+    sources = list_sources(modality)
+    used = {find_part(ModalitySpec, modality).plugin, find_part(EncoderSpec, name).plugin}
+    used |= {part.plugin for part in list_parts(ReaderSpec) if part.spec.modality in sources}
+    description = {
+        "encoder": identity,
+        "modality": modality,
+        "class": name,
+        "dim": encoder.space.dim,
+        "device": device.partition(":")[0],
+        "plugins": {each.name: f"{each.distribution} {each.version}" for each in list_plugins() if each.name in used},
+    }
+    return store.table(description, name)
+
+
 def load_batches(
-    load: Loader, items: Iterable[tuple[int, Item]], size: int, on_invalid: OnInvalid
+    load: Loader, items: Iterable[tuple[int, Item]], size: int, workers: int, on_invalid: OnInvalid
 ) -> Iterator[list[LoadedItem]]:
     """Load numbered items in worker threads, two batches ahead, and yield batches of the valid ones."""
     batch: list[LoadedItem] = []
-    workers = min(4, os.cpu_count() or 1)
     with contextlib.closing(
-        prefetch(load, items, workers=workers, queue_size=2 * size, compute_inline=load.find_stored)
+        prefetch(load, items, workers=workers, queue_size=max(2 * size, workers), compute_inline=load.find_stored)
     ) as results:
         for loaded in results:
             if loaded.error is not None:
@@ -184,6 +214,39 @@ def load_batches(
                 batch = []
     if batch:
         yield batch
+
+
+def encode_batches(
+    encoders: Sequence[Encoder], batches: Iterable[list[LoadedItem]], on_invalid: OnInvalid
+) -> Iterator[list[LoadedItem]]:
+    """Encode batches, in order, and yield their items with vectors, without the invalid ones.
+
+    Args:
+        encoders: copies of one encoder on several devices: each encodes a batch at a time, in a thread of its own.
+        batches: batches of `load_batches`.
+        on_invalid: called in the calling thread.
+    """
+    if len(encoders) == 1:
+        for batch in batches:
+            yield encode_batch(encoders[0], batch, on_invalid)
+        return
+    idle: queue.SimpleQueue[Encoder] = queue.SimpleQueue()
+    for encoder in encoders:
+        idle.put(encoder)
+
+    def encode(batch: list[LoadedItem]) -> tuple[list[LoadedItem], list[tuple[int, str, AnybindError]]]:
+        invalid: list[tuple[int, str, AnybindError]] = []
+        encoder = idle.get()
+        try:
+            return encode_batch(encoder, batch, lambda *each: invalid.append(each)), invalid
+        finally:
+            idle.put(encoder)
+
+    with contextlib.closing(prefetch(encode, batches, workers=len(encoders), queue_size=len(encoders))) as results:
+        for encoded, invalid in results:
+            for each in invalid:
+                on_invalid(*each)
+            yield encoded
 
 
 def encode_batch(encoder: Encoder, batch: list[LoadedItem], on_invalid: OnInvalid) -> list[LoadedItem]:

@@ -83,7 +83,7 @@ class Modality(ABC, Generic[S]):
             BadOption: invalid options, or any for samples that have no windows.
         """
         if not (options.is_default or options.is_whole):
-            raise BadOption(f"samples of {self.name} have no time ranges, windows or regions")
+            raise BadOption(f"samples of {self.name} have no time ranges, windows, regions or filters")
         yield SampleWindow(sample, 0, 0, is_whole=True)
 
     def derive(self, sample: Any, source: str, /, *args: Any, seed: int, **options: Any) -> S:

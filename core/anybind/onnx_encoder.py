@@ -42,6 +42,7 @@ class OnnxEncoder(Encoder):
         sizes: Mapping[str, int] | None = None,
         prefix: str = "",
         weights_hash: str = "",
+        lazy: bool = False,
     ) -> None:
         """Load an encoder.
 
@@ -56,6 +57,7 @@ class OnnxEncoder(Encoder):
             sizes: values of the graph's symbolic dimensions, which make it faster.
             prefix: beginning of the names of the graph's weights.
             weights_hash: hash of the weights of a graph with weights in its file. [default: computed]
+            lazy: load the graph at its first use: for files that belong to a package.
 
         Raises:
             MissingExtra: the runtime is not installed.
@@ -67,7 +69,7 @@ class OnnxEncoder(Encoder):
             weights = _as_float32(read_encoder_weights(weights, space, modality, preprocessing))
         if not isinstance(graph, OnnxNetwork):
             own = {name: array for name, array in weights.items() if name.startswith(prefix)}
-            graph = OnnxNetwork(graph, own, runtime=check_runtime(runtime), sizes=sizes, origin=origin)
+            graph = OnnxNetwork(graph, own, runtime=check_runtime(runtime), sizes=sizes, origin=origin, lazy=lazy)
         self.network, self.weights = graph, weights
         self.modality, self.space, self.logit_scale = modality, space, logit_scale
         self._preprocessing, self._stated_hash = dict(preprocessing), weights_hash

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,7 +28,6 @@ class OnnxNetwork:
     Attributes:
         graph: the graph's file.
         runtime: `onnx` for ONNX Runtime, `openvino` for OpenVINO.
-        inputs: names of the graph's inputs.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class OnnxNetwork:
         runtime: Runtime = "onnx",
         sizes: Mapping[str, int] | None = None,
         origin: str | os.PathLike[str] = "",
+        lazy: bool = False,
     ) -> None:
         """Load a graph.
 
@@ -47,6 +49,7 @@ class OnnxNetwork:
             runtime: `onnx` or `openvino`.
             sizes: values of the graph's symbolic dimensions, which make it faster.
             origin: the file of the weights, for messages.
+            lazy: load the graph at its first use, with the errors of loading: for files that belong to a package.
 
         Raises:
             MissingExtra: the runtime is not installed.
@@ -55,22 +58,35 @@ class OnnxNetwork:
         """
         self.graph, self.runtime, self.sizes = Path(graph), runtime, dict(sizes or {})
         check_input(graph, folders=False)
-        floats = {name: each for name, each in (weights or {}).items() if each.dtype == np.float32}
+        package, extra = PACKAGES[runtime]
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(f"the backend {runtime!r} needs {package}: pip install 'anybind[{extra}]'")
+        # ONNX Runtime reads the arrays where they are.
+        self._weights = {name: each for name, each in (weights or {}).items() if each.dtype == np.float32}
+        self._origin = origin or graph
+        if not lazy:
+            _ = self._session
+
+    @functools.cached_property
+    def _session(self) -> Any:
+        load = _load_onnx if self.runtime == "onnx" else _load_openvino
         try:
-            self._session: Any = (_load_onnx if runtime == "onnx" else _load_openvino)(self.graph, floats, self.sizes)
+            return load(self.graph, self._weights, self.sizes)
         except ModuleNotFoundError as error:
-            package, extra = PACKAGES[runtime]
-            raise MissingExtra(f"the backend {runtime!r} needs {package}: pip install 'anybind[{extra}]'") from error
+            package, extra = error.name, PACKAGES[self.runtime][1]
+            message = f"the backend {self.runtime!r} needs {package}: pip install 'anybind[{extra}]'"
+            raise MissingExtra(message) from error
         except Exception as error:  # the runtimes raise classes of their own
             reason = " ".join(str(error).split())[:200]
-            if weights:
-                raise WeightsMismatch(
-                    f"{origin or graph}: not weights of the network {self.graph.name}: {reason}"
-                ) from error
-            raise BadInput(f"{graph}: {runtime} cannot load this network: {reason}") from error
-        # ONNX Runtime reads the arrays where they are.
-        self._weights = floats
-        self.inputs: tuple[str, ...] = self._session.inputs
+            if self._weights:
+                message = f"{self._origin}: not weights of the network {self.graph.name}: {reason}"
+                raise WeightsMismatch(message) from error
+            raise BadInput(f"{self.graph}: {self.runtime} cannot load this network: {reason}") from error
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the graph's inputs."""
+        return self._session.inputs
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Run the graph on arrays by input name, and return its output, (n, d) float32."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,8 @@ import torch
 
 from anybind.embeddings import normalize
 from anybind.encoder import Encoder
+from anybind.inference import FP32
+from anybind.low_precision import LowPrecision, check_precision, lock_module
 from anybind.space import Space
 from anybind.tensors import check_state, hash_state
 from anybind.weights import read_encoder_weights, write_encoder_weights
@@ -24,6 +27,8 @@ class TorchEncoder(Encoder):
     Attributes:
         module: maps a batch of inputs to (n, d) features, not yet of norm 1. Trainable: `features` keeps gradients.
     """
+
+    _low_precision: LowPrecision | None = None
 
     def __init__(
         self,
@@ -51,6 +56,10 @@ class TorchEncoder(Encoder):
 
         Changes through `.data`, which torch does not count, are not detected; those of an optimiser's step are.
         """
+        with contextlib.nullcontext() if self._low_precision is None else lock_module(self.module):
+            return self._hash_weights()
+
+    def _hash_weights(self) -> str:
         state = self.module.state_dict()
         if any(tensor.is_inference() for tensor in state.values()):  # torch counts no changes of inference tensors
             return hash_state(state)
@@ -71,11 +80,25 @@ class TorchEncoder(Encoder):
         self.module.to(device)
         return self
 
+    def set_precision(self, precision: str) -> Self:
+        """Compute in `fp32`, `bf16` or `fp16`, by autocast, with converted weights of matrix products.
+
+        The module keeps its float32 weights, and `weights_hash` is of these.
+
+        Raises:
+            BadOption: the device does not support the precision.
+        """
+        check_precision(precision, self.device)
+        self._low_precision = None if precision == FP32 else LowPrecision(precision)
+        self.precision = precision
+        return self
+
     def copy(self) -> Self:
         """Return an encoder with a copy of the weights."""
         twin = copy.copy(self)
         twin.module = copy.deepcopy(self.module)
         twin._weights_hash = None
+        twin.precision, twin._low_precision = FP32, None
         return twin
 
     def collate(self, inputs: Sequence[Any]) -> Any:
@@ -95,11 +118,17 @@ class TorchEncoder(Encoder):
         modes = [(part, part.training) for part in self.module.modules()]
         self.module.eval()
         try:
-            with torch.inference_mode():
-                return self.features(self.collate(inputs)).float().cpu().numpy()
+            if self._low_precision is None:
+                return self._compute(inputs)
+            with self._low_precision.apply(self.module):
+                return self._compute(inputs)
         finally:
             for part, was_training in modes:
                 part.training = was_training
+
+    def _compute(self, inputs: Sequence[Any]) -> np.ndarray:
+        with torch.inference_mode():
+            return self.features(self.collate(inputs)).float().cpu().numpy()
 
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write a safetensors file of the weights, with the space and the preprocessing in its card.

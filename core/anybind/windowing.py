@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from anybind.errors import BadOption
@@ -61,6 +61,8 @@ class WindowOptions:
             window), or an empty text: `auto` for long recordings, `whole` for others.
         stride: from the start of a window to that of the next, in the same unit. [default: the length]
         roi: only events of this region, whose corner becomes (0, 0); None for the whole sensor.
+        filters: filters of events by name, with their options: `background-activity:duration_us=2000,hot-pixel`. They
+            process the recording from its first event on, before it is divided.
     """
 
     start: Duration | None = None
@@ -68,6 +70,7 @@ class WindowOptions:
     window: Duration = ""
     stride: Duration = ""
     roi: Roi | None = None
+    filters: str = ""
 
     def __post_init__(self) -> None:
         """Convert numbers to texts, and an empty start or end to None, so that equal options compare equal."""
@@ -113,6 +116,19 @@ class WindowOptions:
         if stride is not None and stride.in_events != (length is not None and length.in_events):
             raise BadOption(f"expected --window and --stride of one unit, got {self.window!r} and {self.stride!r}")
         return length, stride
+
+    def resolve_filters(self) -> WindowOptions:
+        """Return the options with all settings of the filters, which then depend neither on defaults nor on files.
+
+        Raises:
+            UnknownName: no such filter is installed.
+            BadOption, BadInput: an option of a filter, or a file that it names, is invalid.
+        """
+        if not self.filters:
+            return self
+        from anybind.filtering import resolve_filters  # needs the registry, which few windows do
+
+        return replace(self, filters=resolve_filters(self.filters))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options that are set, JSON-like."""

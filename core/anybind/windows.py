@@ -12,6 +12,7 @@ import numpy as np
 from anybind.binder import Binder
 from anybind.embeddings import Embeddings, concatenate, normalize
 from anybind.errors import AnybindError, BadInput, OnBad
+from anybind.filtering import format_filters, parse_filters
 from anybind.item import Item
 from anybind.loading import Loader, to_item
 from anybind.modality import Modality, find_modality, has_windows
@@ -47,10 +48,12 @@ __all__ = [
     "WindowOptions",
     "average_embeddings",
     "embed_windows",
+    "format_filters",
     "format_range",
     "format_seconds",
     "iterate_ranges",
     "parse_duration",
+    "parse_filters",
     "parse_length",
     "parse_roi",
 ]
@@ -125,7 +128,8 @@ def embed_windows(
     items: Iterable[object],
     options: WindowOptions,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
+    workers: int | None = None,
     derive_seed: int | None = None,
     on_bad: OnBad | None = None,
     advance: Callable[[int], None] | None = None,
@@ -140,7 +144,8 @@ def embed_windows(
         modality: modality to embed as.
         items: paths, samples or `Item`s; samples of modalities without windows are one window each.
         options: part of each recording, and its windows.
-        batch_size: number of windows encoded at once.
+        batch_size: number of windows encoded at once. [default: the binder's, 32]
+        workers: number of windows preprocessed at a time. [default: the binder's, one a processor, at most 4]
         derive_seed: see `Binder.embed`.
         on_bad: called with the id and the error of each invalid recording or window, which is then skipped; by default
             the first one raises.
@@ -159,7 +164,9 @@ def embed_windows(
     queue: deque[tuple[str, _Recording, int]] = deque()
     windows = _iterate_windows(kind, load, listed, options, recordings, queue, on_bad)
     empty = binder.embed(modality, [], derive_seed=derive_seed)
-    for batch in binder.embed_batches(modality, windows, batch_size=batch_size, derive_seed=derive_seed, on_bad=on_bad):
+    for batch in binder.embed_batches(
+        modality, windows, batch_size=batch_size, workers=workers, derive_seed=derive_seed, on_bad=on_bad
+    ):
         for row, id in enumerate(batch.ids):
             while (entry := queue.popleft())[0] != id:  # skipped by `on_bad`
                 entry[1].pending -= 1

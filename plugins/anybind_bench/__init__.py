@@ -48,6 +48,7 @@ _MODULES = {
 
 SUITES = (
     ("mini", "evaluations without downloads or own data"),
+    ("robustness", "event encoders on corrupted recordings, with and without filters"),
     ("paper-table1", "Table 1 of the paper: object classification, fine-tuned"),
     ("paper-table2", "Table 2 of the paper: object classification, 0, 1, 2 and 5 shots"),
     ("paper-table3", "Table 3 of the paper: zero-shot video anomaly detection"),

@@ -12,8 +12,12 @@ import typer
 from anybind.commandline import (
     AsJson,
     Backend,
+    BatchSize,
     Device,
+    Precision,
+    Processes,
     StoreFlag,
+    Workers,
     open_store,
     print_json,
     print_table,
@@ -89,8 +93,12 @@ def run(
         int | None, typer.Option(min=1, help="Number of samples, for datasets with this option. [default: all]")
     ] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print the plan without evaluating it.")] = False,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    processes: Processes = False,
     device: Device = "cpu",
     backend: Backend = "auto",
+    precision: Precision = "fp32",
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
@@ -111,6 +119,10 @@ def run(
             seeds=seed or (),
             device=device,
             backend=backend,
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+            processes=processes,
             dry=plan,
         )
         is_first_rank = ranks.get_rank() == 0

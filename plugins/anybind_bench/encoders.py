@@ -6,13 +6,16 @@ import contextlib
 import importlib.util
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from anybind import AnybindError, Binder, Binding, EmbeddingStore, load
+from anybind import AnybindError, Binder, Binding, load
 from anybind.plugin import files, find_part, tables
+
+LoadBinder = Callable[[Binding], Binder]
+"""Loads a binding with a device, a store and options; see `anybind.load`."""
 
 
 class BindingEncoders:
@@ -26,10 +29,12 @@ class BindingEncoders:
             it.
     """
 
-    def __init__(self, binding: Binding, folder: Path, device: str, backend: str, store: EmbeddingStore | None) -> None:
-        self.binding, self.device, self.backend, self.store = binding, device, backend, store
+    def __init__(self, binding: Binding, folder: Path, load_binder: LoadBinder = load) -> None:
+        self.binding, self.load_binder = binding, load_binder
         self.identities_changed = False
-        self._file = folder / f"{hash_binding(binding)}.json"
+        precision = load_binder(binding).options.precision
+        lossy = "" if precision == "fp32" else f"-{precision}"
+        self._file = folder / f"{hash_binding(binding)}{lossy}.json"
         self._binder: Binder | None = None
         self._verified: dict[str, str] = {}
         self._cached: dict[str, str] = {}
@@ -44,7 +49,7 @@ class BindingEncoders:
     @property
     def binder(self) -> Binder:
         if self._binder is None:
-            self._binder = load(self.binding, device=self.device, backend=self.backend, store=self.store)
+            self._binder = self.load_binder(self.binding)
         return self._binder
 
     def identify(self, modalities: Collection[str]) -> dict[str, str]:

@@ -59,14 +59,16 @@ def _format_states(cells: Sequence[Cell]) -> str:
 
 
 def list_result_rows(run: SuiteRun) -> Iterator[tuple[str, ...]]:
-    """List a row an evaluation, then one a binding: main metric, its mean over finished seeds, cell states."""
+    """List a row an evaluation, then one a binding and metric: its mean over finished seeds, cell states."""
     for prepared, title_cells in _group_cells(run):
         yield prepared.evaluation.title, "", "", ""
         for name in run.bindings:
             cells = [cell for cell in title_cells if cell.binding == name]
-            values = [value for cell in cells if (value := cell.main_value) is not None]
-            value = f"{sum(values) / len(values):.4f}" if values else ""
-            yield f"  {name}", cells[0].main_metric or "", value, _format_states(cells)
+            names, states = prepared.evaluation.metrics or (cells[0].main_metric or "",), _format_states(cells)
+            for number, metric in enumerate(names):
+                values = [value for cell in cells if (value := cell.get_value(metric)) is not None]
+                value = f"{sum(values) / len(values):.4f}" if values else ""
+                yield ("" if number else f"  {name}"), metric, value, ("" if number else states)
 
 
 def format_cell(cell: Cell) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from anybind import AnybindError, Binding, EmbeddingStore, find_binding
+from anybind import AnybindError, Binding, EmbeddingStore, find_binding, load
 from anybind.plugin import BadOption, ranks
 from anybind_bench.prepare import DataFolders
 from anybind_bench.results import ResultsStore, SuiteResults
@@ -27,6 +28,10 @@ def run_suite(
     seeds: Sequence[int] = (),
     device: str = "cpu",
     backend: str = "auto",
+    precision: str = "fp32",
+    batch_size: int = 32,
+    workers: int | None = None,
+    processes: bool = False,
     on_cell: OnCell | None = None,
 ) -> SuiteResults:
     """Run a benchmark suite, or resume an interrupted run in the same results folder.
@@ -43,7 +48,7 @@ def run_suite(
         only: titles, tasks or datasets of the evaluations to run. [default: all]
         limit: number of samples, for datasets with this option.
         seeds: seeds. [default: each evaluation's]
-        device, backend: as for `anybind.load`.
+        device, backend, precision, batch_size, workers, processes: as for `anybind.load`.
         on_cell: called with each finished cell.
 
     Returns:
@@ -66,6 +71,10 @@ def run_suite(
             seeds=seeds,
             device=device,
             backend=backend,
+            precision=precision,
+            batch_size=batch_size,
+            workers=workers,
+            processes=processes,
         )
         run.execute(on_cell)
     return run.results
@@ -83,12 +92,17 @@ def plan_suite(
     seeds: Sequence[int] = (),
     device: str = "cpu",
     backend: str = "auto",
+    precision: str = "fp32",
+    batch_size: int = 32,
+    workers: int | None = None,
+    processes: bool = False,
     dry: bool = False,
 ) -> SuiteRun:
     """Plan a run of a suite: prepare tasks and datasets and load finished cells, without loading an encoder.
 
     Args:
-        suite, bindings, data, output, store, only, limit, seeds, device, backend: see `run_suite`.
+        suite, bindings, data, output, store, only, limit, seeds, device, backend, precision, batch_size, workers,
+            processes: see `run_suite`.
         dry: write nothing; the plan must not be executed.
 
     Raises:
@@ -108,16 +122,11 @@ def plan_suite(
         results_store.create()
     folders = DataFolders(folder, (results_store.folder if store is None else store.folder) / "made", generate=not dry)
     evaluations = [evaluation for evaluation in narrowed.evaluations if evaluation.title in titles]
-    return SuiteRun(
-        narrowed,
-        evaluations,
-        found_bindings,
-        results_store,
-        folders,
-        device=device,
-        backend=backend,
-        embedding_store=store,
-    )
+    load_binder = partial(
+        load, device=device, backend=backend, store=store, precision=precision, batch_size=batch_size, workers=workers,
+        processes=processes,
+    )  # fmt: skip
+    return SuiteRun(narrowed, evaluations, found_bindings, results_store, folders, load_binder)
 
 
 def find_bindings(suite: Suite, names: Sequence[str | Binding]) -> dict[str, Binding | AnybindError]:

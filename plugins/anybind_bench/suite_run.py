@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 
-from anybind import AnybindError, AnybindWarning, Binding, EmbeddingStore, Result
+from anybind import AnybindError, AnybindWarning, Binding, Result
 from anybind.plugin import BadOption, Dataset, errors, ranks, tables
 from anybind_bench.cell import Cell, EncodersKey, Key, State
-from anybind_bench.encoders import BindingEncoders
+from anybind_bench.encoders import BindingEncoders, LoadBinder
 from anybind_bench.prepare import DataFolders, prepare_evaluation
 from anybind_bench.results import ResultsStore, SuiteResults, format_json
 from anybind_bench.suite import Evaluation, Suite
@@ -47,10 +47,7 @@ class SuiteRun:
         bindings: dict[str, Binding | AnybindError],
         store: ResultsStore,
         folders: DataFolders,
-        *,
-        device: str = "cpu",
-        backend: str = "auto",
-        embedding_store: EmbeddingStore | None = None,
+        load_binder: LoadBinder,
     ) -> None:
         self.suite, self.bindings, self.store, self.folders = suite, bindings, store, folders
         self.embedded: Counter[str] = Counter(computed=0, cached=0)
@@ -59,7 +56,7 @@ class SuiteRun:
         self.prepared = {each.title: prepare_evaluation(each, folders, loaded) for each in evaluations}
         clamps = {prepared.evaluation.clamp: None for prepared in self.prepared.values()}  # in order
         self._encoders = {
-            (name, clamp): BindingEncoders(_clamp(binding, clamp), store.encoders, device, backend, embedding_store)
+            (name, clamp): BindingEncoders(_clamp(binding, clamp), store.encoders, load_binder)
             for name, binding in bindings.items()
             for clamp in clamps
             if isinstance(binding, Binding)

@@ -16,6 +16,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
     Region,
     Seed,
     SkipInvalid,
@@ -81,6 +82,7 @@ def classify(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
     smooth: Smooth = 1,
     smoothing: Smoothing = MEAN,
     as_lines: AsLines = False,
@@ -94,7 +96,7 @@ def classify(
         raise BadOption("expected either --labels (and --prompt), or --head")
     label_names = tables.parse_names(labels) if labels else []
     fitted_head = Head.find(head, predicts="classification") if head else None
-    options = parse_windows(start, end, window, stride, roi)
+    options = parse_windows(start, end, window, stride, roi, filters)
     if as_json and as_lines:
         raise BadOption("expected either --json or --jsonl")
     if page is not None:

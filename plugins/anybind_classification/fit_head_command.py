@@ -14,6 +14,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
     Region,
     Seed,
     SkipInvalid,
@@ -55,6 +56,7 @@ def fit_head(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
     files_per_class: Annotated[
         int | None, typer.Option(min=1, help="Largest number of files of each class, drawn by --seed. [default: all]")
     ] = None,
@@ -73,7 +75,7 @@ def fit_head(
         head=head,
         binding=load(binding, device=device, backend=backend, store=open_store(store)),
         modality=modality,
-        options=parse_windows(start, end, window, stride, roi),
+        options=parse_windows(start, end, window, stride, roi, filters),
         files_per_class=files_per_class,
         windows_per_class=windows_per_class,
         seed=seed,

@@ -1,10 +1,12 @@
-"""Bundled plugin for event cameras: samples, file formats, simulation, representations and the event encoder.
+"""Bundled plugin for event cameras: samples, file formats, filters, simulation, corruptions, representations, encoder.
 
 from anybind_events import convert, inspect, render, simulate
 inspect("rec.raw").recording.rate
 convert("rec.raw", "rec.h5")
 render("rec.raw", "rec.png")
 simulate("photo.jpg", "photo.npz")
+
+It declares the kind `filter`: plugins with filters import `Filter` and `FilterSpec` from `anybind_events.filter`.
 """
 
 from __future__ import annotations
@@ -20,15 +22,19 @@ from anybind.plugin import (
     ReaderSpec,
     Registrar,
     RepresentationSpec,
+    TaskSpec,
     hookimpl,
 )
+from anybind_events.filter import FilterSpec
 from anybind_events.live_source import SourceSpec
 
 if TYPE_CHECKING:
     from anybind_events.activity import Activity, measure_activity
     from anybind_events.batch import Batch
     from anybind_events.conversion import Conversion, convert, convert_folder
+    from anybind_events.corruption import CorruptedFile, CorruptedStream, corrupt, corrupt_events
     from anybind_events.file_simulation import Simulation, simulate
+    from anybind_events.filter import Filter, filter_chunks, filter_events
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
     from anybind_events.interchange import from_structured, to_structured, to_torch
     from anybind_events.live_source import LiveSource, LiveWindow, SourceCounts
@@ -41,8 +47,11 @@ PUBLIC = {
     "Activity": "activity",
     "Batch": "batch",
     "Conversion": "conversion",
+    "CorruptedFile": "corruption",
+    "CorruptedStream": "corruption",
     "EventStream": "stream",
     "FileInfo": "inspection",
+    "Filter": "filter",
     "LiveSource": "live_source",
     "LiveWindow": "live_source",
     "Realism": "realism",
@@ -54,6 +63,10 @@ PUBLIC = {
     "choose_window": "window_choice",
     "convert": "conversion",
     "convert_folder": "conversion",
+    "corrupt": "corruption",
+    "corrupt_events": "corruption",
+    "filter_chunks": "filter",
+    "filter_events": "filter",
     "from_structured": "interchange",
     "inspect": "inspection",
     "measure_activity": "activity",
@@ -70,8 +83,11 @@ __all__ = [
     "Activity",
     "Batch",
     "Conversion",
+    "CorruptedFile",
+    "CorruptedStream",
     "EventStream",
     "FileInfo",
+    "Filter",
     "LiveSource",
     "LiveWindow",
     "Realism",
@@ -83,6 +99,10 @@ __all__ = [
     "choose_window",
     "convert",
     "convert_folder",
+    "corrupt",
+    "corrupt_events",
+    "filter_chunks",
+    "filter_events",
     "from_structured",
     "inspect",
     "measure_activity",
@@ -127,6 +147,27 @@ REPRESENTATIONS = (
     ("hats", "histograms of averaged time surfaces, by cells", "averaged_time_surfaces:AveragedTimeSurfaces"),
     ("est", "event spike tensor: normalised times in time bins, OFF and ON apart", "spike_tensor:SpikeTensor"),
 )
+FILTERS = (
+    (
+        "background-activity",
+        "keep events that recent events of neighbours support",
+        "background_activity:BackgroundActivity",
+    ),
+    ("refractory", "drop events of a pixel that follow another one too soon", "refractory:Refractory"),
+    ("hot-pixel", "drop events of pixels with many more than their neighbours", "defects:HotPixel"),
+    ("dead-pixel", "fill pixels without events from the column beside them", "defects:DeadPixel"),
+    ("flicker", "drop events of pixels that see a flickering light", "flicker:Flicker"),
+    ("trail", "keep the first event of each burst of one polarity", "bursts:Trail"),
+    (
+        "spatio-temporal-contrast",
+        "keep the second event of each burst of one polarity",
+        "bursts:SpatioTemporalContrast",
+    ),
+    ("polarity", "keep events of one polarity", "selection:Polarity"),
+    ("region", "keep events of a rectangle of the sensor", "selection:Region"),
+    ("rate-limit", "bound the event rate", "rate_limit:RateLimit"),
+    ("undistort", "undo the distortion of the lens, by a camera file", "undistort:Undistort"),
+)
 SOURCES = (
     ("replay", "a recording, sent in real time, at another speed or at an event rate", "replay:Replay"),
     ("stdin", "EVT2, EVT2.1, EVT3 or CSV from the standard input", "pipe:StandardInput"),
@@ -136,13 +177,14 @@ COMMANDS = (
     ("convert", "Convert recordings to another file format."),
     ("render", "Render recordings as images or animations."),
     ("simulate", "Simulate an event recording of an image or a video."),
+    ("corrupt", "Corrupt a recording: noise, flicker, low light and others, in 3 severities."),
     ("realism", "Measure how far simulated recordings are from real ones."),
 )
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
-    """Register the modality, file formats, representations, event encoder and commands."""
+    """Register the modality, file formats, representations, filters and their kind, event encoder and commands."""
     registry.add(
         ModalitySpec(
             name="event",
@@ -166,6 +208,18 @@ def register(registry: Registrar) -> None:
         target = f"anybind_events.representations.{target}"
         registry.add(RepresentationSpec(name=name, summary=summary, target=target, modality="event", extra="events"))
     registry.add(
+        KindSpec(
+            name="filter",
+            plural="filters",
+            summary="event streams to event streams",
+            target="anybind_events.filter:Filter",
+            spec="anybind_events.filter:FilterSpec",
+            checks="anybind_events.conformance:CHECKS",
+        )
+    )
+    for name, summary, target in FILTERS:
+        registry.add(FilterSpec(name=name, summary=summary, target=f"anybind_events.filters.{target}", extra="events"))
+    registry.add(
         EncoderSpec(
             name="event-encoder",
             summary="a trainable copy of an image encoder, on event frames",
@@ -177,6 +231,23 @@ def register(registry: Registrar) -> None:
             onnx_extra="mini",
         )
     )
+    _register_sources(registry)
+    registry.add(
+        TaskSpec(
+            name="robustness",
+            summary="accuracy and cosine of corrupted recordings, with and without filters",
+            target="anybind_events.robustness:Robustness",
+            modalities=("event",),
+            extra="events",
+        )
+    )
+    for name, summary in COMMANDS:
+        registry.add(
+            CommandSpec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events")
+        )
+
+
+def _register_sources(registry: Registrar) -> None:
     registry.add(
         KindSpec(
             name="source",
@@ -188,10 +259,6 @@ def register(registry: Registrar) -> None:
     )
     for name, summary, target in SOURCES:
         registry.add(SourceSpec(name=name, summary=summary, target=f"anybind_events.live.{target}", extra="events"))
-    for name, summary in COMMANDS:
-        registry.add(
-            CommandSpec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events")
-        )
 
 
 def __getattr__(name: str) -> object:

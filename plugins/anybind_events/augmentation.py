@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from anybind.plugin import BadOption
+from anybind_events.insertion import insert_events
 from anybind_events.stream import EventStream
 
 
@@ -162,17 +163,7 @@ def _replace_events(stream: EventStream, x: np.ndarray, y: np.ndarray, t: np.nda
 
 def _insert_events(stream: EventStream, x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray) -> EventStream:
     """Insert events, given in any order, by their times, after existing events of the same time."""
-    order = np.argsort(t, kind="stable")
-    positions = np.searchsorted(stream.t, t[order], side="right") + np.arange(len(t))
-    is_original = np.ones(len(stream) + len(t), np.bool_)
-    is_original[positions] = False
-    columns: dict[str, np.ndarray] = {}
-    for name, new in zip("xytp", (x, y, t, p), strict=True):
-        old = getattr(stream, name)
-        columns[name] = np.empty(len(is_original), old.dtype)
-        columns[name][is_original] = old
-        columns[name][positions] = new[order]
-    return _replace_events(stream, **columns)
+    return insert_events(stream, x, y, t, p)[0]
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from anybind import AnybindError, read, read_chunks, write
 from anybind.plugin import BadInput, BadOption, ReaderSpec, errors, files, find_part, readers
 from anybind_events.batch import Batch, Sources, plan_outputs, process_files, require_single_file
+from anybind_events.filter import Filter, Filters, create_filters, filter_chunks
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange
 from anybind_events.writing import RecordingTotals, find_format, find_writer, write_streams
@@ -58,6 +60,7 @@ def convert(
     start: int | None = None,
     end: int | None = None,
     absolute: bool = False,
+    filters: Filters = (),
     **options: Any,
 ) -> Conversion:
     """Convert a recording, or a sample of another modality, to another file format.
@@ -74,28 +77,29 @@ def convert(
         start: only events of a recording from this time on, in microseconds after the first event.
         end: only events of a recording before this time, in microseconds after the first event.
         absolute: `start` and `end` are times on the recording's own clock.
+        filters: filters of the events, from the first one of the recording on; see `filter_events`.
         options: options of the reader.
 
     Raises:
-        BadInput: the file cannot be read, has no events in the time range, or no format writes the output's suffix; or
-            the format cannot represent the sensor size or the times: then nothing is written.
-        BadOption: the reader has no such option, the format has another suffix or cannot be written, or a format or a
-            time range was given for a sample that is not a recording.
+        BadInput: the file cannot be read, has no events in the time range or after the filters, or no format writes the
+            output's suffix; or the format cannot represent the sensor size or the times: then nothing is written.
+        BadOption: the reader has no such option, the format has another suffix or cannot be written, or a format, a
+            time range or filters were given for a sample that is not a recording.
+        UnknownName: no such filter is installed.
     """
-    file, output = Path(file), Path(output)
+    file, output, created = Path(file), Path(output), create_filters(filters)
     require_single_file(file, "convert_folder")
     files.check_output(output)
     input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)
     recording, time_range = None, TimeRange(start, end, absolute)
     if input_format.spec.modality == "event":
         output_format, totals = find_writer(output, format), RecordingTotals()
-        write_streams(
-            totals.count_chunks(_read_streams(input_format, file, time_range, options)), file, output, output_format
-        )
+        streams = _read_streams(input_format, file, time_range, created, options)
+        write_streams(totals.count_chunks(streams), file, output, output_format)
         recording = WrittenRecording(totals.events, *totals.size, dict(totals.notes))
-    elif not time_range.is_whole or format:
+    elif not time_range.is_whole or format or created:
         raise BadOption(
-            f"--format, --start and --end apply to event recordings; {file} is {input_format.spec.modality}"
+            f"--format, --start, --end and --filter apply to event recordings; {file} is {input_format.spec.modality}"
         )
     else:
         write(read(file, reader=input_format.name, **options), output)
@@ -143,16 +147,37 @@ def convert_folder(
 
 
 def _read_streams(
-    input_format: readers.Part[ReaderSpec], file: Path, time_range: TimeRange, options: Mapping[str, Any]
+    input_format: readers.Part[ReaderSpec],
+    file: Path,
+    time_range: TimeRange,
+    filters: Sequence[Filter],
+    options: Mapping[str, Any],
 ) -> Iterator[EventStream]:
-    """Yield the recording in chunks, restricted to a time range; raise `BadInput` if it has no events there."""
-    if not time_range.is_whole and input_format.load().seeks:
+    """Yield the recording in chunks, filtered, in a time range; raise `BadInput` if it has no events there."""
+    if not time_range.is_whole and not filters and input_format.load().seeks:
         streams = read_chunks(file, reader=input_format.name, **options, **time_range._asdict())
     else:
-        streams = time_range.select(read_chunks(file, reader=input_format.name, **options))
+        streams = read_chunks(file, reader=input_format.name, **options)
+        streams = _filter_range(streams, time_range, filters) if filters else time_range.select(streams)
     empty = True
     for stream in streams:
         empty &= not len(stream)
         yield stream
+    if empty and filters:
+        raise BadInput(f"{file}: no events {time_range.describe()} are left by the filters")
     if empty and not time_range.is_whole:
         raise BadInput(f"{file}: no events {time_range.describe()}")
+
+
+def _filter_range(
+    streams: Iterator[EventStream], time_range: TimeRange, filters: Sequence[Filter]
+) -> Iterator[EventStream]:
+    """Yield the filtered events in a time range, which is relative to the first event before the filters."""
+    seen: list[EventStream] = []
+    for stream in streams:
+        seen.append(stream)
+        if len(stream):
+            break
+    first_us = int(seen[-1].t[0]) if seen and len(seen[-1]) else 0
+    absolute = TimeRange(*time_range.resolve(first_us), absolute=True)
+    return absolute.select(filter_chunks(itertools.chain(seen, streams), filters))

@@ -9,7 +9,8 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadOption, errors
-from anybind_events.stream import DecreasingTime, EventStream
+from anybind_events.event_columns import DecreasingTime
+from anybind_events.stream import EventStream
 from anybind_events.time_unit import TimeUnit
 
 POLICIES = ("clamp", "sort", "error")

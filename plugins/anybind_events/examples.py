@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import anybind
+from anybind.plugin import Dataset, Item
 from anybind.testing import Example
 from anybind_events.stream import EventStream
 
@@ -22,6 +23,10 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
     """Return the example of a part; None if the samples of its modality's example suffice."""
     if kind == "modality":
         return _make_recordings()
+    if kind == "task":
+        return Example(dataset=Recordings(), modality="event")
+    if kind == "filter":
+        return Example(options=FILTER_OPTIONS.get(name, {}))
     if kind == "encoder":
         options = {
             "image_encoder": anybind.load("mini", backend="torch").encoder("image"),
@@ -42,6 +47,19 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
             ros_examples.write_example(path, b"".join(pack_evt3(*event) for event in EVENTS))
         return Example(files=files)
     return None
+
+
+class Recordings(Dataset):
+    """Random recordings of two classes."""
+
+    name = "recordings"
+    licence = "Apache-2.0"
+
+    def __init__(self) -> None:
+        """Accept no options."""
+        samples = _make_recordings().samples
+        items = [Item(f"{number}", sample, ("cat", "dog")[number % 2]) for number, sample in enumerate(samples)]
+        self.set_items(items, ("cat", "dog"))
 
 
 def _make_recordings() -> Example:
@@ -107,6 +125,16 @@ def _pack_element(kind: int, data: bytes, align: int = 8) -> bytes:
     return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % align)
 
 
+CAMERA = {"focal": [40.0, 40.0], "centre": [19.5, 14.5], "distortion": [-0.3, 0.1, 0.0, 0.0], "size": [40, 30]}
+FILTER_OPTIONS: dict[str, dict[str, object]] = {
+    "background-activity": {"duration_us": 1000},
+    "dead-pixel": {"events": 1},
+    "polarity": {"keep": "on"},
+    "rate-limit": {"rate": 5000.0},
+    "region": {"x": 4, "y": 3, "width": 20, "height": 10},
+    "undistort": CAMERA,
+}
+"""Options with which a filter changes the random recording of the checks."""
 XYTP = np.dtype([("x", "u2"), ("y", "u2"), ("t", "i8"), ("p", "?")])
 AEDAT3 = b"#!AER-DAT3.1\r\n#Source 1: DAVIS240C\r\n#!END-HEADER\r\n"
 FILES: dict[str, tuple[str, Callable[[Path], object]]] = {

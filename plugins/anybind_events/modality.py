@@ -8,6 +8,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Modality, samples, windows
 from anybind_events.augmentation import EventAugmentation
+from anybind_events.filter import filter_events
 from anybind_events.interchange import from_structured, is_structured
 from anybind_events.stream import EventStream, concatenate_streams
 from anybind_events.time_range import select_times
@@ -64,19 +65,28 @@ class Event(Modality[EventStream]):
     def split(self, sample: EventStream, options: windows.WindowOptions) -> Iterator[windows.SampleWindow[EventStream]]:
         """Divide a recording into windows, views of it; see `anybind_events.windows.divide_stream`.
 
-        By default, recordings of more than 0.6 s have windows of a length chosen by content, and shorter ones are one
-        window. Windows of noise alone have the inactivity `nothing moved`, those without events `no events`.
+        Filters process the whole recording first. By default, recordings of more than 0.6 s have windows of a length
+        chosen by content, and shorter ones are one window. Windows of noise alone have the inactivity `nothing moved`,
+        those without events `no events`. Behind filters, something must have moved before them, too.
         """
         from anybind_events.activity import measure_activity  # loads numba
 
         start, end = options.resolve_range(windows.MICROSECONDS)
         duration = min(sample.duration_us + 1, sample.duration_us + 1 if end is None else end) - (start or 0)
         default = windows.AUTO if options.stride or duration > LONG_US else windows.WHOLE
-        is_whole = options.roi is None and start is None and end is None
-        for start_us, end_us, events in divide_stream(sample, options, default=default):
+        is_whole = options.roi is None and start is None and end is None and not options.filters
+        filtered = filter_events(sample, options.filters)
+        for start_us, end_us, events in divide_stream(filtered, options, default=default, recording=sample):
             view = crop_region(events, options.roi)
             whole = is_whole and len(view) == len(sample)
-            inactivity = ("" if measure_activity(view).moved else "nothing moved") if len(view) else "no events"
+            inactivity = "no events"
+            if len(view):
+                moved = measure_activity(view).moved
+                if moved and options.filters:  # noise that a filter thins out looks like motion
+                    origin = int(sample.t[0])
+                    unfiltered = select_times(sample, origin + start_us, origin + end_us)
+                    moved = measure_activity(crop_region(unfiltered, options.roi)).moved
+                inactivity = "" if moved else "nothing moved"
             rate = len(view) / max(1, end_us - start_us) * 1e6
             yield windows.SampleWindow(sample if whole else view, start_us, end_us, whole, inactivity, rate)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,7 @@ from anybind.plugin import (
     windows,
 )
 from anybind_events.batch import Batch, Sources, plan_outputs, process_files, require_single_file
+from anybind_events.filter import Filter, Filters, create_filters, filter_events
 from anybind_events.representations.images import ColorScale, colorize_frame
 from anybind_events.stream import EventStream
 from anybind_events.time_range import TimeRange, select_times
@@ -84,6 +85,7 @@ def render(
     fps: float = 25.0,
     reader: str = "",
     reader_options: Mapping[str, object] | None = None,
+    filters: Filters = (),
     **options: object,
 ) -> Rendering:
     """Render a recording as an image (`.png`) or an animation over time (`.gif`, `.mp4`).
@@ -92,8 +94,7 @@ def render(
         recording: a file, or an event stream.
         output: the file to write; an interrupted rendering leaves no partial file.
         representation: name of a registered representation of events.
-        start: only events from this time on, in microseconds after the first event.
-        end: only events before this time, in microseconds after the first event.
+        start, end: only events with start <= t < end, in microseconds after the first event.
         absolute: `start` and `end` are times on the recording's own clock.
         window: length per frame of an animation: microseconds, a duration such as `40ms`, a number of events such as
             `5000ev`, or `auto`: by content; default: real time, 1 / `fps`.
@@ -103,12 +104,13 @@ def render(
         fps: frames per second of an animation, above 0 and at most 1000.
         reader: name of the reader of a file; default: by content, then by file name.
         reader_options: options of the reader, such as `source` or `time_unit`.
+        filters: filters of the events, from the first one of the recording on; see `filter_events`.
         options: options of the representation.
 
     Raises:
-        BadInput: the recording cannot be read or has no events in the time range, or the output cannot be written.
+        BadInput: the recording cannot be read or has no events left, or the output cannot be written.
         BadOption: an output of another suffix, or options that exclude each other.
-        UnknownName: no such representation.
+        UnknownName: no such representation or filter.
     """
     if not isinstance(recording, EventStream):
         require_single_file(recording, "render_folder")
@@ -126,7 +128,7 @@ def render(
     transform = _create_representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
     stream = _load_recording(recording, reader, reader_options or {})
-    stream = _select_part(stream, name, TimeRange(start, end, absolute), roi)
+    stream = _select_part(stream, name, TimeRange(start, end, absolute), roi, create_filters(filters))
     frames = rate = window_us = None
     if suffix in IMAGE_SUFFIXES:
         size = _write_image(output, stream, transform)
@@ -199,9 +201,13 @@ def _load_recording(
     return sample
 
 
-def _select_part(stream: EventStream, name: str, time_range: TimeRange, roi: windows.Roi | None) -> EventStream:
-    """Return the events in a time range and a region of interest; raise `BadInput` if there are none."""
-    selection = select_times(stream, *time_range.resolve(int(stream.t[0])))
+def _select_part(
+    stream: EventStream, name: str, time_range: TimeRange, roi: windows.Roi | None, filters: Sequence[Filter]
+) -> EventStream:
+    """Return the filtered events in a time range and a region of interest; raise `BadInput` if there are none."""
+    selection = select_times(filter_events(stream, filters), *time_range.resolve(int(stream.t[0])))
+    if filters and not len(selection):
+        raise BadInput(f"{name}: no events {time_range.describe()} are left by the filters")
     if not len(selection):
         raise BadInput(f"{name}: no events {time_range.describe()}; {time_range.describe_recording(stream)}")
     if not len(part := crop_region(selection, roi)):

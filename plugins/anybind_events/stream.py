@@ -10,22 +10,18 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption
 from anybind.plugin import windows as windowing
-from anybind_events.polarity import PolarityDecoder
+from anybind_events.event_columns import (
+    MAX_SENSOR,
+    convert_column,
+    make_read_only,
+    require_inside,
+    require_order,
+    require_whole_numbers,
+)
+from anybind_events.filter import Filters, filter_events
 from anybind_events.time_range import TimeRange, select_times
 from anybind_events.time_unit import TimeUnit
 from anybind_events.windows import divide_stream
-
-MAX_SENSOR = 65_535
-"""Largest sensor side whose coordinates fit into uint16."""
-DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.int64), "p": np.dtype(np.bool_)}
-
-
-class DecreasingTime(BadInput):
-    """Events that are not in time order."""
-
-
-class UnscaledPixel(BadInput):
-    """A column or row in another unit than pixels: not a whole number, or beyond 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +65,12 @@ class EventStream:
         if len(set(lengths.values())) != 1 or len(lengths["x"]) != 1:
             raise BadInput(f"expected event columns of one length, got {lengths}")
         for name in "xyt":
-            _require_whole_numbers(name, columns[name])
-        _require_inside("x", columns["x"], self.width)
-        _require_inside("y", columns["y"], self.height)
+            require_whole_numbers(name, columns[name])
+        require_inside("x", columns["x"], self.width)
+        require_inside("y", columns["y"], self.height)
         for name, column in columns.items():
             object.__setattr__(self, name, make_read_only(convert_column(name, column)))
-        _require_order(self.t)
+        require_order(self.t)
 
     @classmethod
     def from_valid(
@@ -123,7 +119,7 @@ class EventStream:
         if not isinstance(events, slice):
             events = np.atleast_1d(np.arange(len(self))[events])
         x, y, t, p = (column[events] for column in (self.x, self.y, self.t, self.p))
-        _require_order(t)
+        require_order(t)
         return self.from_valid(x, y, t, p, self.width, self.height)
 
     @property
@@ -192,6 +188,17 @@ class EventStream:
         """
         options = windowing.WindowOptions(start, end, length, stride)
         return (window.events for window in divide_stream(self, options))
+
+    def filter(self, filters: Filters) -> EventStream:
+        """Return the events that filters leave, such as `stream.filter("background-activity,hot-pixel")`.
+
+        Args:
+            filters: names with options, or filters: see `anybind_events.filter_events`.
+
+        Raises:
+            UnknownName, BadOption, BadInput: as `anybind_events.filter_events`.
+        """
+        return filter_events(self, filters)
 
     def flip_horizontally(self) -> Self:
         """Mirror left and right."""
@@ -274,56 +281,5 @@ def concatenate_streams(streams: Sequence[EventStream]) -> EventStream:
     if len(sizes) > 1:
         raise BadInput(f"expected streams of one sensor size, got {sorted(sizes)}")
     x, y, t, p = (np.concatenate([getattr(stream, name) for stream in streams]) for name in "xytp")
-    _require_order(t)
+    require_order(t)
     return EventStream.from_valid(x, y, t, p, streams[0].width, streams[0].height)
-
-
-def convert_column(name: str, column: np.ndarray) -> np.ndarray:
-    """Convert a column to its type of `DTYPES`; without a copy if the width and the values are the same."""
-    dtype = DTYPES[name]
-    if column.dtype == dtype:
-        return column
-    if name == "p":
-        return PolarityDecoder().decode(column)
-    if column.dtype.kind in "iu" and column.dtype.itemsize == dtype.itemsize and column.dtype.isnative:
-        return column.view(dtype)  # the values were checked to be in range
-    return column.astype(dtype)
-
-
-def make_read_only(column: np.ndarray) -> np.ndarray:
-    """Return a read-only view of an array."""
-    if column.flags.writeable:
-        column = column.view()
-        column.setflags(write=False)
-    return column
-
-
-def _require_whole_numbers(name: str, column: np.ndarray) -> None:
-    """Raise `BadInput` for fractions: times in seconds, or sub-pixel coordinates, would be truncated silently."""
-    if column.dtype.kind == "f":
-        with np.errstate(invalid="ignore"):  # signalling NaN
-            invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
-        if invalid.size:
-            index = int(invalid[0])
-            error = BadInput if name == "t" or not np.isfinite(column[index]) else UnscaledPixel
-            raise error(f"event {index}: expected a whole number (times in microseconds), got {name} = {column[index]}")
-    elif column.dtype.kind not in "biu":
-        raise BadInput(f"column {name}: expected numbers, got {column.dtype}")
-    elif column.dtype == np.uint64 and column.size and int(column.max()) > np.iinfo(np.int64).max:
-        index = int(column.argmax())
-        raise BadInput(f"event {index}: {name} = {column[index]} is too large")
-
-
-def _require_inside(name: str, column: np.ndarray, size: int) -> None:
-    if not column.size or (column.max() < size and (column.dtype.kind in "bu" or column.min() >= 0)):
-        return
-    index = int(np.flatnonzero((column < 0) | (column >= size))[0])
-    error = UnscaledPixel if column[index] > MAX_SENSOR else BadInput
-    raise error(f"event {index} is outside the sensor: {name} = {column[index]}, expected below {size}")
-
-
-def _require_order(time: np.ndarray) -> None:
-    decreasing = time[1:] < time[:-1]
-    if decreasing.any():
-        index = int(decreasing.argmax())
-        raise DecreasingTime(f"time decreases at event {index + 1}: {time[index]} us, then {time[index + 1]} us")

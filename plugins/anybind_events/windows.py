@@ -31,7 +31,7 @@ class TimeWindow(NamedTuple, Generic[Stream]):
 
 
 def divide_stream(
-    stream: Stream, options: windows.WindowOptions, *, default: str = windows.AUTO
+    stream: Stream, options: windows.WindowOptions, *, default: str = windows.AUTO, recording: Stream | None = None
 ) -> Iterator[TimeWindow[Stream]]:
     """Divide a recording, or the part of it that the options select, into windows; without events there is none.
 
@@ -40,18 +40,20 @@ def divide_stream(
 
     Args:
         stream: the recording.
-        options: part, length and stride; the region of interest is ignored. Numbers are microseconds.
+        options: part, length and stride; region of interest and filters are ignored. Numbers are microseconds.
         default: what an empty length stands for.
+        recording: the recording that the stream is filtered from, to which times and duration refer.
 
     Raises:
         BadOption: invalid options.
     """
     start, end = options.resolve_range(windows.MICROSECONDS)
     length, stride = options.resolve_lengths(windows.MICROSECONDS)
-    if not len(stream):
+    recording = stream if recording is None else recording
+    if not len(recording):
         return iter(())
-    origin = int(stream.t[0])
-    first, last = start or 0, min(stream.duration_us + 1, stream.duration_us + 1 if end is None else end)
+    origin, whole = int(recording.t[0]), recording.duration_us + 1
+    first, last = start or 0, min(whole, whole if end is None else end)
     part = stream if start is None and end is None else select_times(stream, origin + first, origin + last)
     if length is None and (options.window or default) == windows.AUTO:
         from anybind_events.window_choice import choose_window

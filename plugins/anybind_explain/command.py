@@ -13,6 +13,7 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
     Region,
     Seed,
     Start,
@@ -56,6 +57,7 @@ def explain(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
 ) -> None:
     """Explain the similarity of a recording or image and a text: relevance map and word weights.
 
@@ -69,7 +71,7 @@ def explain(
         check_suffix(output)
         files.check_output(output)
     binder = load(binding, device=device, backend="torch", store=open_store(store))
-    options = parse_windows(start, end, window, stride, roi)
+    options = parse_windows(start, end, window, stride, roi, filters)
     explanation = relevance(
         path, text, binding=binder, modality=modality, image=image, scale=scale, first_block=first_block, seed=seed,
         options=options,

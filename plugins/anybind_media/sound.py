@@ -155,8 +155,8 @@ class Sound(Modality[Waveform]):
         """
         start, end = options.resolve_range(windows.SECONDS)
         length, stride = options.resolve_lengths(windows.SECONDS)
-        if options.roi is not None or (length is not None and length.in_events):
-            raise BadOption("sounds have neither a region of interest nor events: expected a duration, such as 5s")
+        if options.roi is not None or options.filters or (length is not None and length.in_events):
+            raise BadOption("sounds have no region of interest, events or filters: expected a duration, such as 5s")
         duration = round(sample.duration * 1e6)
         first, last = start or 0, duration if end is None else min(end, duration)
         is_long = last - first > LONG_US or stride is not None

@@ -45,6 +45,7 @@ class OnnxImageEncoder(OnnxEncoder):
             logit_scale=LOGIT_SCALE,
             runtime=runtime,
             sizes={"height": IMAGE_INPUT.side, "width": IMAGE_INPUT.side},
+            lazy=True,  # the event encoder needs its weights and its graph only
         )
 
     def preprocess(self, sample: np.ndarray) -> np.ndarray:

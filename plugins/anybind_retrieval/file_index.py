@@ -12,15 +12,15 @@ import numpy as np
 
 from anybind.plugin import BadInput, files, tensors
 from anybind_retrieval.index import EntryKey, Index, IndexCard, IndexEntry, IndexWriter, make_damage_error
-from anybind_retrieval.ranking import check_unit_norm, find_nearest_rows
+from anybind_retrieval.vectors import VECTORS, StoredVectors, concatenate_tensors
 
 SUFFIX = ".safetensors"
 CARD = "anybind-index"
 """Key of the card in the file's metadata."""
 WAIT_SECONDS = 600.0
 """How long a writer waits for others that merge their entries into the same index."""
-DTYPES = {"vectors": np.float32, "files": np.uint8, "sizes": np.int64, "mtimes": np.int64}
-"""Tensors of a modality, each named `modality.tensor`, and their dtypes."""
+DTYPES = {"files": np.uint8, "sizes": np.int64, "mtimes": np.int64}
+"""Tensors of a modality but for those of its vectors, each named `modality.tensor`, and their dtypes."""
 
 
 class FileIndex(Index):
@@ -48,28 +48,30 @@ class FileIndex(Index):
             raise BadInput(f"{error}; make an index with anybind index DIR -o FILE") from error
         except BadInput as error:
             raise BadInput(f"{error}; if it is damaged, rebuild it with anybind index --rebuild") from error
-        self._vectors: dict[str, np.ndarray] = {}
-        self._verified: set[str] = set()  # modalities whose vectors were checked
+        self._vectors: dict[str, StoredVectors] = {}
         self._files: dict[str, list[tuple[str, int, int, str]]] = {}  # fields of `IndexEntry`, made on demand
         try:
             self.card = IndexCard.from_table(card)
+            stored = VECTORS[self.card.vectors]
             for modality in self.card.encoders:
-                self._load_modality(modality, {name: arrays[f"{modality}.{name}"] for name in DTYPES})
+                names = (*DTYPES, *stored.dtypes)
+                self._load_modality(modality, {name: arrays[f"{modality}.{name}"] for name in names})
         except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
             raise make_damage_error(self.location, error) from error
 
     def _load_modality(self, modality: str, tensors: Mapping[str, np.ndarray]) -> None:
-        for name, tensor in tensors.items():
-            if tensor.dtype != DTYPES[name]:
-                raise ValueError(f"expected {modality}.{name} of dtype {DTYPES[name].__name__}, got {tensor.dtype}")
+        for name, dtype in DTYPES.items():
+            if tensors[name].dtype != dtype:
+                raise ValueError(f"expected {modality}.{name} of dtype {dtype.__name__}, got {tensors[name].dtype}")
         names = json.loads(tensors["files"].tobytes())
         sizes, mtimes = tensors["sizes"].tolist(), tensors["mtimes"].tolist()
-        if tensors["vectors"].shape != (len(names), self.card.space.dim):
-            expected = (len(names), self.card.space.dim)
-            raise ValueError(f"expected {modality} vectors of shape {expected}, got {tensors['vectors'].shape}")
+        vectors = VECTORS[self.card.vectors](self.location, self.card.space.dim, tensors)
+        lengths = {len(tensors[name]) for name in (*vectors.dtypes, "sizes", "mtimes")} | {len(names)}
+        if len(lengths) > 1:
+            raise ValueError(f"expected {len(names)} {modality} vectors, sizes and times, got {sorted(lengths)}")
         if not all(isinstance(text, str) for name in names for text in name):
             raise ValueError(f"invalid list of {modality} files")
-        self._vectors[modality] = tensors["vectors"]
+        self._vectors[modality] = vectors
         self._files[modality] = [
             (path, size, mtime, text) for (path, text), size, mtime in zip(names, sizes, mtimes, strict=True)
         ]
@@ -81,20 +83,26 @@ class FileIndex(Index):
         return len(self._files.get(modality, []))
 
     def get_vectors(self, modality: str) -> np.ndarray:
-        """Return all vectors of a modality, (n, d) float32, memory-mapped; raise `BadInput` if they are damaged."""
-        if modality not in self._verified:
-            check_unit_norm(self.location, self._vectors[modality])
-            self._verified.add(modality)
-        return self._vectors[modality]
+        """Return all vectors of a modality, (n, d) float32; raise `BadInput` if they are damaged.
+
+        Those of a float32 index are memory-mapped.
+        """
+        return self._vectors[modality].read(slice(None))
+
+    def get_tensors(self, modality: str, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """Return the tensors of some rows, as they are stored."""
+        vectors = self._vectors[modality]
+        vectors.read(np.asarray(rows, np.int64))  # damaged ones are not copied
+        return {name: vectors.tensors[name][rows] for name in vectors.dtypes}
 
     def find_candidates(self, modality: str, query: np.ndarray, count: int) -> tuple[Sequence[IndexEntry], np.ndarray]:
-        vectors = self.get_vectors(modality)
-        rows = find_nearest_rows(query, vectors, count)
-        return [IndexEntry(*self._files[modality][row]) for row in rows], vectors[rows]
+        vectors = self._vectors[modality]
+        rows = vectors.find_nearest(query, count)
+        return [IndexEntry(*self._files[modality][row]) for row in rows], vectors.read(rows)
 
     def sample_vectors(self, modality: str, count: int) -> np.ndarray:
-        vectors = self.get_vectors(modality)
-        return vectors[np.linspace(0, len(vectors) - 1, min(count, len(vectors))).astype(int)]
+        vectors = self._vectors[modality]
+        return vectors.read(np.linspace(0, len(vectors) - 1, min(count, len(vectors))).astype(int))
 
 
 class FileIndexWriter(IndexWriter):
@@ -138,10 +146,11 @@ class FileIndexWriter(IndexWriter):
             arrays: dict[str, np.ndarray] = {}
             encoders = {}
             for modality, encoder in card.encoders.items():
-                entries, vectors = self._merge_entries(modality, current)
+                entries, vectors = self._merge_entries(modality, current, VECTORS[card.vectors])
                 if entries:
                     encoders[modality] = encoder
-                    arrays |= {f"{modality}.{name}": array for name, array in _make_arrays(entries, vectors).items()}
+                    merged = {**vectors, **_make_arrays(entries)}
+                    arrays |= {f"{modality}.{name}": array for name, array in merged.items()}
             tensors.write_tensors(self.path, arrays, replace(card, encoders=encoders).to_table(), key=CARD)
 
     def _open_current(self) -> FileIndex | None:
@@ -150,20 +159,22 @@ class FileIndexWriter(IndexWriter):
         opened_mark = self._mark if self._previous is None and self._rebuild else self._previous and self._previous.mark
         return self._previous if mark in (opened_mark, None) else FileIndex(self.path)
 
-    def _merge_entries(self, modality: str, current: FileIndex | None) -> tuple[list[IndexEntry], np.ndarray]:
-        """Return all entries of a modality, sorted by path, and their vectors."""
-        groups = list(self._added.get(modality, []))
+    def _merge_entries(
+        self, modality: str, current: FileIndex | None, stored_as: type[StoredVectors]
+    ) -> tuple[list[IndexEntry], dict[str, np.ndarray]]:
+        """Return all entries of a modality, sorted by path, and the tensors of their vectors."""
+        groups = [(entries, stored_as.encode(vectors)) for entries, vectors in self._added.get(modality, [])]
         if current is not None and current.count_entries(modality):
             dropped = self._dropped.get(modality, set())
             stored = current.list_entries(modality)
             rows = [row for row, entry in enumerate(stored) if entry.key not in dropped]
-            groups.insert(0, ([stored[row] for row in rows], current.get_vectors(modality)[rows]))
+            groups.insert(0, ([stored[row] for row in rows], current.get_tensors(modality, rows)))
         entries = [entry for group, _ in groups for entry in group]
         if not entries:
-            return [], np.empty((0, 0), np.float32)
+            return [], {}
         order = sorted(range(len(entries)), key=lambda row: entries[row].key)
-        vectors = np.concatenate([vectors for _, vectors in groups])
-        return [entries[row] for row in order], vectors[order]
+        vectors = concatenate_tensors([vectors for _, vectors in groups])
+        return [entries[row] for row in order], {name: tensor[order] for name, tensor in vectors.items()}
 
 
 def _get_mark(path: Path) -> files.FileMark | None:
@@ -174,11 +185,10 @@ def _get_mark(path: Path) -> files.FileMark | None:
         return None
 
 
-def _make_arrays(entries: Sequence[IndexEntry], vectors: np.ndarray) -> dict[str, np.ndarray]:
+def _make_arrays(entries: Sequence[IndexEntry]) -> dict[str, np.ndarray]:
     # The list of files is a tensor, since the header of safetensors, with its metadata, is limited to 100 MB.
     names = json.dumps([entry.key for entry in entries]).encode()
     return {
-        "vectors": np.ascontiguousarray(vectors, np.float32),
         "files": np.frombuffer(names, np.uint8),
         "sizes": np.array([entry.size for entry in entries], np.int64),
         "mtimes": np.array([entry.mtime for entry in entries], np.int64),

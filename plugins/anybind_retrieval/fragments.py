@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlencode
 
 from anybind.plugin import BadOption, windows
@@ -38,7 +38,9 @@ class Fragment:
         """The options that give this window alone."""
         if self.start_us is None:
             return self.options
-        return windows.WindowOptions(f"{self.start_us}us", f"{self.end_us}us", windows.WHOLE, roi=self.options.roi)
+        return replace(
+            self.options, start=f"{self.start_us}us", end=f"{self.end_us}us", window=windows.WHOLE, stride=""
+        )
 
     def __str__(self) -> str:
         fields: dict[str, str] = {}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from dataclasses import fields as dataclass_fields
 from pathlib import Path
 
 import numpy as np
 
-from anybind import Space
+from anybind import Space, normalize
 from anybind.plugin import BadInput, BadOption, errors, files, tables
 from anybind_retrieval.fragments import Fragment, parse_fragment
 
@@ -92,16 +93,38 @@ class IndexCard:
         binding: name of the binding, for display.
         space: embedding space.
         encoders: encoder by modality of the files.
+        vectors: how vectors are stored: `float32`, `int8` or `binary`; see `anybind_retrieval.vectors`.
+        full_dim: dimensions of the encoders, of which the index has the first `space.dim`; 0 if it has all.
+        precision: precision of the encoders: `fp32`, `bf16` or `fp16`.
     """
 
     binding: str
     space: Space
     encoders: Mapping[str, IndexedEncoder] = field(default_factory=dict)
+    vectors: str = "float32"
+    full_dim: int = 0
+    precision: str = "fp32"
+
+    @property
+    def encoder_space(self) -> Space:
+        """The space of the encoders."""
+        return replace(self.space, dim=self.full_dim or self.space.dim)
+
+    def truncate(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the first dimensions of the encoders' vectors (n, d), of norm 1 again; all if the index has all.
+
+        Raises:
+            BadInput: a vector is zero in these dimensions.
+        """
+        return normalize(vectors[:, : self.space.dim], "truncated embedding") if self.full_dim else vectors
 
     def to_table(self) -> dict[str, object]:
         """Return the card as a JSON-like table to store."""
         fields = asdict(self)
         encoders = fields.pop("encoders")
+        for default in dataclass_fields(self):
+            if default.name in fields and fields[default.name] == default.default:
+                del fields[default.name]  # so that earlier versions read such an index
         return {"version": VERSION, **fields, "shelves": encoders}  # the key of the file format
 
     @classmethod
@@ -113,7 +136,8 @@ class IndexCard:
         """
         if table["version"] != VERSION:
             raise ValueError(f"expected version {VERSION}, got {table['version']}")
-        fields = {"binding": table["binding"], "space": table["space"], "encoders": table["shelves"]}
+        fields = {name: value for name, value in table.items() if name not in ("version", "shelves")}
+        fields |= {"binding": table["binding"], "space": table["space"], "encoders": table["shelves"]}
         try:
             card = tables.parse_table(cls, fields, "its card")
         except BadOption as error:
@@ -129,9 +153,9 @@ class IndexCard:
             SpaceMismatch, WeightsMismatch: files of this modality were embedded by another encoder.
         """
         remedy = f"rebuild it with anybind index DIR -o {location} --rebuild and the --binding that you want"
-        if space != self.space:
+        if space != self.encoder_space:
             raise errors.SpaceMismatch(
-                f"{location} was built with the binding {self.binding!r} in {self.space}, got {space}; {remedy}"
+                f"{location} was built with the binding {self.binding!r} in {self.encoder_space}, got {space}; {remedy}"
             )
         indexed = self.encoders.get(modality, encoder)
         if indexed != encoder:
@@ -141,9 +165,18 @@ class IndexCard:
             )
 
     def require_encoders(self, card: IndexCard, location: str) -> None:
-        """Check that all embeddings of another card are comparable with those of the index."""
+        """Check that all embeddings of another card are comparable with those of the index, and stored alike."""
+        self.require_format(card.vectors, card.space.dim, location)
         for modality, encoder in card.encoders.items():
-            self.require_encoder(modality, encoder, card.space, location)
+            self.require_encoder(modality, encoder, card.encoder_space, location)
+
+    def require_format(self, vectors: str, dim: int, location: str) -> None:
+        """Raise `BadOption` if the index stores its vectors in another way, or other dimensions."""
+        if (vectors, dim) != (self.vectors, self.space.dim):
+            raise BadOption(
+                f"{location} stores {self.space.dim} dimensions as {self.vectors}, got {dim} as {vectors}; leave the"
+                " option out, or rebuild it with --rebuild"
+            )
 
 
 class Index(ABC):

@@ -14,6 +14,9 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
+    Precision,
+    Processes,
     Region,
     SkipInvalid,
     SkippedFiles,
@@ -21,12 +24,14 @@ from anybind.commandline import (
     StoreFlag,
     Stride,
     Window,
+    Workers,
     open_store,
     parse_windows,
     print_json,
     print_text,
 )
 from anybind_retrieval.indexing import build_index, check_location
+from anybind_retrieval.stored_format import IndexFormat
 
 Modalities = Annotated[
     list[str] | None,
@@ -43,9 +48,27 @@ def index(
     binding: BindingName = "mini",
     modality: Modalities = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Files embedded at a time.")] = 32,
+    workers: Workers = None,
+    processes: Processes = False,
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed all files again, also unchanged ones.")] = False,
+    vectors: Annotated[
+        str,
+        typer.Option(
+            help="Store vectors as float32, int8 (a quarter of the size) or binary (int8, and bits that a search reads"
+            " first). [default: those of the index, or float32]"
+        ),
+    ] = "",
+    truncate_dim: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Store the first dimensions only, for encoders trained so (Matryoshka)."
+            " [default: those of the index, or all]",
+        ),
+    ] = None,
     device: Device = "cpu",
     backend: Backend = "auto",
+    precision: Precision = "fp32",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -54,15 +77,21 @@ def index(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
 ) -> None:
     """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
     check_location(output)
-    options = parse_windows(start, end, window, stride, roi)
-    binder, skipped = load(binding, device=device, backend=backend, store=open_store(store)), SkippedFiles()
+    options = parse_windows(start, end, window, stride, roi, filters)
+    IndexFormat(vectors, truncate_dim).check(output)
+    binder, skipped = load(
+        binding, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
+        workers=workers, processes=processes,
+    ), SkippedFiles()  # fmt: skip
     try:
         report = build_index(
-            output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), batch_size=batch_size,
-            rebuild=rebuild, on_bad=skipped.record if skip_invalid else None, options=options,
+            output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), rebuild=rebuild,
+            vectors=vectors, truncate_dim=truncate_dim, on_bad=skipped.record if skip_invalid else None,
+            options=options,
         )  # fmt: skip
     finally:
         skipped.report()

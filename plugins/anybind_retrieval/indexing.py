@@ -18,6 +18,7 @@ from anybind_retrieval.fragments import Fragment
 from anybind_retrieval.index import EntryKey, Index, IndexCard, IndexedEncoder, IndexEntry, IndexWriter, is_uri
 from anybind_retrieval.lance_index import LanceIndex, LanceIndexWriter
 from anybind_retrieval.sources import IndexSources
+from anybind_retrieval.stored_format import DEFAULT_FORMAT, IndexFormat
 
 SEED = 0
 """Seed of derived samples, such as the simulated event recording of a video."""
@@ -64,8 +65,10 @@ def build_index(
     texts: Iterable[str | os.PathLike[str]] = (),
     binding: str | os.PathLike[str] | Binder = "mini",
     modalities: Sequence[str] = (),
-    batch_size: int = 32,
+    batch_size: int | None = None,
     rebuild: bool = False,
+    vectors: str = "",
+    truncate_dim: int | None = None,
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
@@ -82,8 +85,12 @@ def build_index(
         texts: UTF-8 text files; each line is an entry.
         binding: as for `anybind.load`, or a binder.
         modalities: index only files of these modalities. [default: all that the binding embeds]
-        batch_size: files held in memory and embedded at a time.
+        batch_size: files held in memory and embedded at a time. [default: the binder's, 32]
         rebuild: embed all files again, also unchanged ones.
+        vectors: how a `.safetensors` index stores vectors: `float32`, `int8` (a quarter of the size) or `binary` (int8,
+            and bits that a search reads first). [default: those of the existing index, else float32]
+        truncate_dim: store this number of first dimensions, of norm 1, for encoders that were trained so (Matryoshka).
+            [default: those of the existing index, else all]
         device: torch device, unless `binding` is a binder.
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
         on_bad: called with the id and the error of each invalid file, which is then skipped; by default the first one
@@ -92,7 +99,8 @@ def build_index(
             more than 0.6 s and sounds of more than 10 s]
 
     Raises:
-        BadOption: an output of another suffix, or a modality that the binding does not embed.
+        BadOption: an output of another suffix, a modality that the binding does not embed, or `vectors` or
+            `truncate_dim` that are invalid or not those of the existing index.
         BadInput: a file is invalid, or the index would be empty, is damaged, or is not writable.
         SpaceMismatch, WeightsMismatch: the index was built with other encoders; use `rebuild`.
         MissingExtra: a `.lance` index needs LanceDB.
@@ -108,7 +116,9 @@ def build_index(
         map_modalities(binder, modalities),
         options or windows.WindowOptions(),
     )
-    counts = update_index(location, previous, binder, sources, on_bad, batch_size, rebuild)
+    stored_as = IndexFormat(vectors, truncate_dim)
+    stored_as.check(location)
+    counts = update_index(location, previous, binder, sources, on_bad, batch_size, rebuild, stored_as)
     index = open_index(location)
     entries = {modality: index.count_entries(modality) for modality in index.card.encoders}
     return IndexReport(location, index.card.binding, index.card.space, entries, counts)
@@ -186,8 +196,9 @@ def update_index(
     binder: Binder,
     sources: IndexSources,
     on_bad: errors.OnBad | None,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     rebuild: bool = False,
+    stored_as: IndexFormat = DEFAULT_FORMAT,
 ) -> UpdateCounts:
     """Update an index, or build it.
 
@@ -197,8 +208,9 @@ def update_index(
         binder: binder with the encoders of the existing index.
         sources: files to index; entries of other folders and modalities stay.
         on_bad: called with the id and the error of each invalid file; without it the first one raises.
-        batch_size: files held in memory and embedded at a time.
+        batch_size: files held in memory and embedded at a time. [default: the binder's, 32]
         rebuild: drop all entries of an existing index; `previous` is None.
+        stored_as: how a new index stores vectors.
 
     Raises:
         BadInput: a file is invalid, the index would be empty, or the location is not writable.
@@ -208,14 +220,15 @@ def update_index(
     pending, unchanged = sources.find_changes(stored, on_bad)
     stale = stored.keys() - unchanged
     used = {*pending, *(modality for modality, _ in unchanged)}
-    encoder_modalities = {modality: sources.encoder_modalities[modality] for modality in used}
-    card = _make_card(location, previous, binder, encoder_modalities)
+    targets = {modality: sources.encoder_modalities[modality] for modality in sorted(used)}
+    encoders = {modality: load_indexed_encoder(binder, modality, target) for modality, target in targets.items()}
+    card = stored_as.make_card(location, binder, encoders, previous.card if previous else None)
     if previous is not None and not (pending or stale):
         return UpdateCounts(0, 0, len(unchanged), 0)
     writer = _open_writer(location, card, previous, rebuild)
     for modality in {modality for modality, _ in stale}:
         writer.drop(modality, {key for other, key in stale if other == modality})
-    embedded = _embed_entries(writer, binder, sources, pending, on_bad, batch_size)
+    embedded = _embed_entries(writer, card, binder, sources, pending, on_bad, batch_size)
     n_other = sum(map(previous.count_entries, previous.card.encoders)) - len(stored) if previous else 0
     if not (embedded or unchanged or n_other):
         raise BadInput(f"nothing to write to {location}: no file could be embedded")
@@ -227,23 +240,6 @@ def update_index(
         unchanged=len(unchanged),
         removed=len(stale_keys - embedded),
     )
-
-
-def _make_card(
-    location: str, previous: Index | None, binder: Binder, encoder_modalities: Mapping[str, str]
-) -> IndexCard:
-    """Return the card for these modalities; check that the existing index has the same encoders."""
-    encoders = dict(previous.card.encoders) if previous else {}
-    space = previous.card.space if previous else None
-    for modality, encoder_modality in encoder_modalities.items():
-        encoder, encoder_space = load_indexed_encoder(binder, modality, encoder_modality)
-        space = space or encoder_space
-        if previous is not None:
-            previous.card.require_encoder(modality, encoder, encoder_space, location)
-        encoders[modality] = encoder
-    if space is None:
-        raise BadInput(f"nothing to write to {location}: no file could be embedded")
-    return IndexCard(binder.name, space, dict(sorted(encoders.items())))
 
 
 def _open_writer(location: str, card: IndexCard, previous: Index | None, rebuild: bool) -> IndexWriter:
@@ -259,11 +255,12 @@ def _open_writer(location: str, card: IndexCard, previous: Index | None, rebuild
 
 def _embed_entries(
     writer: IndexWriter,
+    card: IndexCard,
     binder: Binder,
     sources: IndexSources,
     pending: Mapping[str, list[IndexEntry]],
     on_bad: errors.OnBad | None,
-    batch_size: int,
+    batch_size: int | None,
 ) -> set[EntryKey]:
     """Embed pending entries and add them to the index, one entry for each window; return their keys."""
     embedded: set[EntryKey] = set()
@@ -272,7 +269,7 @@ def _embed_entries(
             target = sources.encoder_modalities[modality]
             embed = _embed_windows if modality == target and known_modalities.has_windows(modality) else _embed_whole
             for group, vectors in embed(binder, modality, entries, sources, on_bad, batch_size):
-                writer.add(modality, group, vectors)
+                writer.add(modality, group, card.truncate(vectors))
                 embedded |= {entry.key for entry in group}
                 n_done = 1 if embed is _embed_windows else len(group)
                 advance(n_done, f"{modality}: {group[-1].name[-60:]}")
@@ -285,7 +282,7 @@ def _embed_whole(
     entries: Sequence[IndexEntry],
     sources: IndexSources,
     on_bad: errors.OnBad | None,
-    batch_size: int,
+    batch_size: int | None,
 ) -> Iterator[tuple[list[IndexEntry], np.ndarray]]:
     """Yield batches of entries of files and texts with their vectors."""
     by_id: dict[str, list[IndexEntry]] = {}  # several files may have the same line of text
@@ -305,7 +302,7 @@ def _embed_windows(
     entries: Sequence[IndexEntry],
     sources: IndexSources,
     on_bad: errors.OnBad | None,
-    batch_size: int,
+    batch_size: int | None,
 ) -> Iterator[tuple[list[IndexEntry], np.ndarray]]:
     """Yield the entries of the windows of each recording with their vectors."""
     options = sources.get_windows(modality)

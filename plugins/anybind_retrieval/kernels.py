@@ -1,4 +1,4 @@
-"""Compiled loops over similarities; they release the GIL, so that threads share the work."""
+"""Compiled loops over similarities and stored vectors; they release the GIL, so that threads share the work."""
 
 from __future__ import annotations
 
@@ -27,6 +27,40 @@ def map_row_slices(call: Callable[[slice], object], rows: int) -> None:
         return
     with ThreadPoolExecutor(n_slices) as pool:
         list(pool.map(call, slices))
+
+
+@kernel(reorder=True)
+def compare_codes(codes: np.ndarray, query: np.ndarray, scores: np.ndarray) -> None:
+    """Compute the cosine similarities of int8 codes with a query, infinite for a damaged row of zeros.
+
+    Args:
+        codes: (n, d) int8.
+        query: (d,) float32 of norm 1.
+        scores: (n,) float32, output.
+    """
+    for i in range(codes.shape[0]):
+        product, squares = np.float32(0), np.float32(0)
+        for j in range(codes.shape[1]):
+            code = np.float32(codes[i, j])
+            product += code * query[j]
+            squares += code * code
+        scores[i] = product / np.sqrt(squares) if squares > 0 else np.float32(np.inf)
+
+
+@kernel(reorder=True)
+def compare_bits(bits: np.ndarray, sums: np.ndarray, scores: np.ndarray) -> None:
+    """Add up the sums of the bytes of each row.
+
+    Args:
+        bits: (n, bytes) uint8.
+        sums: (bytes, 256) float32, by position and value of a byte.
+        scores: (n,) float32, output.
+    """
+    for i in range(bits.shape[0]):
+        total = np.float32(0)
+        for j in range(bits.shape[1]):
+            total += sums[j, bits[i, j]]
+        scores[i] = total
 
 
 @kernel

@@ -127,4 +127,9 @@ def find_nearest_rows(query: np.ndarray, vectors: np.ndarray, count: int) -> np.
         vectors: (n, d) float32; memory-mapped vectors are read in place.
         count: at most n.
     """
-    return np.argpartition(vectors @ query, len(vectors) - count)[len(vectors) - count :]
+    return select_largest(vectors @ query, count)
+
+
+def select_largest(scores: np.ndarray, count: int) -> np.ndarray:
+    """Return the positions of the `count` largest of scores (n,), count at most n, in any order."""
+    return np.argpartition(scores, len(scores) - count)[len(scores) - count :]

@@ -13,6 +13,7 @@ from anybind.commandline import (
     Backend,
     Device,
     End,
+    Filters,
     Region,
     SkipInvalid,
     SkippedFiles,
@@ -64,6 +65,7 @@ def search(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
 ) -> None:
     """Rank files by their similarity with a text or with another file, each modality separately.
 
@@ -71,7 +73,7 @@ def search(
     """
     if output is not None:
         files.check_output(output)
-    options, skipped = parse_windows(start, end, window, stride, roi), SkippedFiles()
+    options, skipped = parse_windows(start, end, window, stride, roi, filters), SkippedFiles()
     try:
         results = search_files(
             query, gallery, modalities=modality or (), embed_as=embed_as, top_k=top_k, mixed=mixed,

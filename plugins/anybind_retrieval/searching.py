@@ -107,7 +107,7 @@ def search(
     if mixed and rerank:
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
-        binding = load(binding or _get_binding_name(index), device=device, backend=backend, store=store)
+        binding = _load_binder(binding, index, device, backend, store)
     sources = map_modalities(binding, modalities)
     parsed = parse_query(query, map_modalities(binding), embed_as)
     head = _load_ranking_head(rerank, rerank_options, binding)
@@ -115,11 +115,20 @@ def search(
         index = _update_folder_index(location, binding, sources, on_bad, options)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
     embedded = parsed.embed(binding, options)
-    _check_encoders(index, binding, embedded, sizes)
+    embedded = _check_query(index, binding, embedded, sizes)
     hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
     hits = _merge_hits(hits, calibrate)[:top_k] if mixed else hits
     return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
+
+
+def _load_binder(
+    binding: str | os.PathLike[str], index: Index | None, device: str, backend: str, store: EmbeddingStore | None
+) -> Binder:
+    """Load a binding, or that of an index, in the precision of the index."""
+    precision = "fp32" if index is None else index.card.precision
+    name = binding or _get_binding_name(index)
+    return load(name, device=device, backend=backend, store=store, precision=precision)
 
 
 def _load_ranking_head(
@@ -151,12 +160,17 @@ def _select_modalities(index: Index, binder: Binder, modalities: Sequence[str]) 
     return selected
 
 
-def _check_encoders(index: Index, binder: Binder, query: Embeddings, modalities: Iterable[str]) -> None:
-    """Raise `SpaceMismatch` or `WeightsMismatch` if the index was built with other encoders than the binder's."""
+def _check_query(index: Index, binder: Binder, query: Embeddings, modalities: Iterable[str]) -> Embeddings:
+    """Return the query in the dimensions of the index.
+
+    Raises:
+        SpaceMismatch, WeightsMismatch: the index was built with other encoders than the binder's.
+    """
     embeddable = map_modalities(binder)
     for modality in modalities:
         encoder, _ = load_indexed_encoder(binder, modality, embeddable[modality])
         index.card.require_encoder(modality, encoder, query.space, index.location)
+    return replace(query, vectors=index.card.truncate(query.vectors), space=index.card.space)
 
 
 def _rank_modalities(
@@ -183,7 +197,7 @@ def _calibrate_hits(
 ) -> list[SearchHit]:
     """Return the hits with calibrated scores, z-scores and marks of weak matches."""
     if query.modality == TEXT:
-        queries = binder.embed(TEXT, BACKGROUND_TEXTS).vectors
+        queries = index.card.truncate(binder.embed(TEXT, BACKGROUND_TEXTS).vectors)
         own_modality = ""
     else:
         encoders = index.card.encoders

@@ -30,6 +30,10 @@ class IndexSources:
     encoder_modalities: Mapping[str, str]
     options: windows.WindowOptions = field(default_factory=windows.WindowOptions)
 
+    def __post_init__(self) -> None:
+        """Write out the settings of filters, so that another default or camera file gives other entries."""
+        object.__setattr__(self, "options", self.options.resolve_filters())
+
     def get_windows(self, modality: str) -> windows.WindowOptions:
         """Return the options for files of a modality: those of derived samples and of images are the default."""
         target = self.encoder_modalities[modality]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import anybind
-from anybind.errors import WeightsMismatch
+from anybind.errors import BadOption, WeightsMismatch
 from anybind.tensors import hash_state
 from anybind.torch_encoder import TorchEncoder
 
@@ -201,3 +202,63 @@ def test_a_module_that_replaces_another_in_memory_has_its_own_identity():
         torch.manual_seed(seed)
         tower.module = torch.nn.Linear(4, 3)
         assert tower.weights_hash == hash_state(tower.module.state_dict())
+
+
+def test_a_lower_precision_is_close_and_part_of_the_identity():
+    encoder, low = Doubling(seed=1), Doubling(seed=1)
+    assert low.set_precision("bf16") is low
+    assert low.identity == f"{encoder.identity}-bf16"
+    assert low.weights_hash == encoder.weights_hash
+    difference = np.abs(vectors(low) - vectors(encoder)).max()
+    assert 1e-5 < difference < 0.02
+    assert {weight.dtype for weight in low.module.parameters()} == {torch.float32}
+    assert low.identity == f"{encoder.identity}-bf16"  # also after the weights were converted
+    np.testing.assert_array_equal(vectors(low.set_precision("fp32")), vectors(encoder))
+    assert low.identity == encoder.identity
+
+
+def test_a_lower_precision_follows_changed_weights():
+    low = Doubling(seed=1).set_precision("bf16")
+    before = vectors(low)
+    with torch.no_grad():
+        low.module.weight.mul_(-1)
+        low.module.bias.mul_(-1)
+    np.testing.assert_array_equal(vectors(low), -before)
+
+
+def test_an_error_in_a_lower_precision_leaves_the_weights(monkeypatch):
+    low = Doubling(seed=1).set_precision("bf16")
+    expected = vectors(low)
+    with pytest.raises(RuntimeError):
+        low.encode([torch.zeros(5)])
+    assert {weight.dtype for weight in low.module.parameters()} == {torch.float32}
+    np.testing.assert_array_equal(vectors(low), expected)
+
+
+def test_threads_with_a_lower_precision_share_a_module():
+    first, second = Doubling(seed=1), Doubling(seed=1)
+    second.module = first.module
+    expected = vectors(Doubling(seed=1).set_precision("bf16"))
+    first.set_precision("bf16"), second.set_precision("bf16")
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(vectors, [first, second] * 50))
+    for result in results:
+        np.testing.assert_array_equal(result, expected)
+    assert {weight.dtype for weight in first.module.parameters()} == {torch.float32}
+
+
+def test_unsupported_precisions_are_one_line():
+    with pytest.raises(BadOption, match="expected a precision of fp32, bf16, fp16, got 'int8'"):
+        Doubling().set_precision("int8")
+    encoder = Doubling()
+    encoder.module.to("meta")
+    with pytest.raises(BadOption, match="the device 'meta' does not support the precision bf16"):
+        encoder.set_precision("bf16")
+
+
+@pytest.mark.filterwarnings("always::anybind.AnybindWarning")
+def test_a_precision_without_instructions_of_the_processor_warns(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", bool)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", bool)
+    with pytest.warns(anybind.AnybindWarning, match="bf16 is slower than fp32 on this processor"):
+        Doubling().set_precision("bf16")

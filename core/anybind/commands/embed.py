@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from anybind.binder import load, load_encoder
 from anybind.commandline import (
     AsJson,
     Backend,
@@ -15,6 +14,9 @@ from anybind.commandline import (
     BindingName,
     Device,
     End,
+    Filters,
+    Precision,
+    Processes,
     ReaderOptions,
     Region,
     SkipInvalid,
@@ -23,6 +25,7 @@ from anybind.commandline import (
     StoreFlag,
     Stride,
     Window,
+    Workers,
     open_store,
     parse_options,
     parse_windows,
@@ -33,6 +36,7 @@ from anybind.embeddings import save_embeddings
 from anybind.errors import BadInput
 from anybind.evaluation import embed as embed_files
 from anybind.files import check_output
+from anybind.loaded import load, load_encoder
 
 
 def embed(
@@ -41,8 +45,11 @@ def embed(
     binding: BindingName = "mini",
     encoder: Annotated[str, typer.Option(help="Single encoder by name, in place of a binding.")] = "",
     batch_size: BatchSize = 32,
+    workers: Workers = None,
+    processes: Processes = False,
     device: Device = "cpu",
     backend: Backend = "auto",
+    precision: Precision = "fp32",
     store: StoreFlag = True,
     reader_option: ReaderOptions = None,
     skip_invalid: SkipInvalid = False,
@@ -52,19 +59,21 @@ def embed(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
 ) -> None:
     """Embed files into one space and write the embeddings as safetensors, one tensor per modality.
 
     Long recordings have an embedding for each window, whose id ends in its time range.
     """
     check_output(output)
-    windows = parse_windows(start, end, window, stride, roi)
+    windows = parse_windows(start, end, window, stride, roi, filters)
     create, name = (load_encoder, encoder) if encoder else (load, binding)
-    binder, skipped = create(name, device=device, backend=backend, store=open_store(store)), SkippedFiles()
+    binder, skipped = create(
+        name, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
+        workers=workers, processes=processes,
+    ), SkippedFiles()  # fmt: skip
     on_bad, options = skipped.record if skip_invalid else None, parse_options(reader_option)
-    by_modality = embed_files(
-        paths, binding=binder, batch_size=batch_size, on_bad=on_bad, reader_options=options, options=windows
-    )
+    by_modality = embed_files(paths, binding=binder, on_bad=on_bad, reader_options=options, options=windows)
     groups = list(by_modality.values())
     skipped.report()
     if not groups:

@@ -8,15 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from anybind.binder import load
 from anybind.commandline import (
     AsJson,
     Backend,
+    BatchSize,
     BindingName,
     Classes,
     DatasetOptions,
     Device,
     End,
+    Filters,
+    Precision,
+    Processes,
     Prompts,
     Region,
     Seed,
@@ -26,6 +29,7 @@ from anybind.commandline import (
     StoreFlag,
     Stride,
     Window,
+    Workers,
     open_store,
     parse_options,
     parse_windows,
@@ -36,6 +40,7 @@ from anybind.commandline import (
 from anybind.dataset import Dataset, load_dataset
 from anybind.evaluation import evaluate as run_evaluation
 from anybind.evaluation import task_sources
+from anybind.loaded import load
 from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
@@ -64,8 +69,12 @@ def evaluate(
     ] = None,
     dataset_options: DatasetOptions = None,
     seed: Seed = 0,
+    batch_size: BatchSize = 32,
+    workers: Workers = None,
+    processes: Processes = False,
     device: Device = "cpu",
     backend: Backend = "auto",
+    precision: Precision = "fp32",
     store: StoreFlag = True,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -74,6 +83,7 @@ def evaluate(
     window: Window = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
     page: Annotated[
         str | None, typer.Option(help="Write an HTML page with the confusion matrix and windows; with --window.")
     ] = None,
@@ -84,7 +94,7 @@ def evaluate(
     """
     find_part(TaskSpec, task)  # unknown names are reported before a missing folder
     find_part(ModalitySpec, modality)
-    windows = parse_windows(start, end, window, stride, roi)
+    windows = parse_windows(start, end, window, stride, roi, filters)
     options = {
         **_drop_unset(templates=templates, windows=None if windows.is_default else windows, page=page),
         **parse_options(task_options),
@@ -97,15 +107,12 @@ def evaluate(
     if candidate_labels is not None:
         labels = _resolve_labels(candidate_labels, samples)
         configured = create_part(TaskSpec, task, candidate_labels=labels, **options)
-    skipped = SkippedFiles()
-    result = run_evaluation(
-        configured,
-        samples,
-        modality=modality,
-        binding=load(binding, device=device, backend=backend, store=open_store(store)),
-        seed=seed,
-        on_bad=skipped.record if skip_invalid else None,
-    )
+    binder, skipped = load(
+        binding, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
+        workers=workers, processes=processes,
+    ), SkippedFiles()  # fmt: skip
+    on_bad = skipped.record if skip_invalid else None
+    result = run_evaluation(configured, samples, modality=modality, binding=binder, seed=seed, on_bad=on_bad)
     if as_json:
         print_json({**result.to_dict(), "skipped": skipped})
     else:

@@ -11,6 +11,7 @@ import typer
 from anybind.commandline import (
     AsJson,
     End,
+    Filters,
     ReaderOptions,
     SkipInvalid,
     SkippedFiles,
@@ -50,6 +51,7 @@ def convert(
     start: Start = "",
     end: End = "",
     absolute: Absolute = False,
+    filters: Filters = "",
     overwrite: Overwrite = False,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
@@ -58,9 +60,11 @@ def convert(
 
     Folders keep their structure, and an interrupted conversion continues where it stopped.
     """
-    first, last = parse_windows(start, end).resolve_range(windows.MICROSECONDS)
+    parsed = parse_windows(start, end, filters=filters)
+    first, last = parsed.resolve_range(windows.MICROSECONDS)
     options = {
-        "reader": reader, "start": first, "end": last, "absolute": absolute, **parse_options(reader_option)
+        "reader": reader, "start": first, "end": last, "absolute": absolute, "filters": parsed.filters,
+        **parse_options(reader_option),
     }  # fmt: skip
     paths, positional = list(map(Path, arguments)), output is None
     if output is None:

@@ -11,6 +11,7 @@ import typer
 from anybind.commandline import (
     AsJson,
     End,
+    Filters,
     ReaderOptions,
     Region,
     SkipInvalid,
@@ -50,6 +51,7 @@ def render(
     ] = "",
     stride: Stride = "",
     roi: Region = "",
+    filters: Filters = "",
     count: Annotated[int | None, typer.Option(help="Events per frame, instead of --window.")] = None,
     fps: Annotated[float, typer.Option(help="Frames per second of an animation, up to 1000.")] = 25.0,
     reader: ReaderName = "",
@@ -62,12 +64,12 @@ def render(
 
     Folders keep their structure, and an interrupted rendering continues where it stopped.
     """
-    parsed = parse_windows(start, end, window, stride, roi)
+    parsed = parse_windows(start, end, window, stride, roi, filters)
     first, last = parsed.resolve_range(windows.MICROSECONDS)
     options = {
         "representation": representation, "start": first, "end": last, "absolute": absolute,
         "window": parsed.window or None, "stride": parsed.stride or None, "roi": parsed.roi, "count": count,
-        "fps": fps, "reader": reader, "reader_options": parse_options(reader_option),
+        "fps": fps, "reader": reader, "reader_options": parse_options(reader_option), "filters": parsed.filters,
         **parse_options(representation_option),
     }  # fmt: skip
     if is_single_file(paths, output):

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from anybind.plugin import BadInput, windows
-from anybind_events.stream import DTYPES, EventStream
+from anybind_events.event_columns import DTYPES
+from anybind_events.stream import EventStream
 from anybind_events.windows import TimeWindow
 
 MAX_GAP_US, MAX_STEP_BACK_US = 10_000_000, 1_000_000

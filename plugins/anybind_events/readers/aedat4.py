@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, kernel
+from anybind_events.event_columns import MAX_SENSOR
 from anybind_events.readers.aedat4_encoding import write_aedat4
 from anybind_events.readers.aedat4_packets import (
     LZ4,
@@ -20,7 +21,7 @@ from anybind_events.readers.aedat4_packets import (
     unpack_packets,
 )
 from anybind_events.readers.columns import ALL_EVENTS, name_file_in_errors
-from anybind_events.stream import MAX_SENSOR, EventStream
+from anybind_events.stream import EventStream
 from anybind_events.time_range import select_times
 
 EVENT = np.dtype(

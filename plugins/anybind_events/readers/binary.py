@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import IO, Any, ClassVar
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.event_columns import MAX_SENSOR
 from anybind_events.readers.blocks import BLOCK_BYTES, BinaryHeader, DecodingPass, EventColumns, EventFile
 from anybind_events.readers.halves import read_halves
-from anybind_events.stream import MAX_SENSOR, EventStream, concatenate_streams
+from anybind_events.stream import EventStream, concatenate_streams
 
 AEDAT_MAGIC, AEDAT_VERSIONS = b"#!AER-DAT", (b"2.0", b"3.1", b"4.0")
 MAX_LINE_BYTES = 1 << 16

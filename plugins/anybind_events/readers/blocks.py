@@ -19,6 +19,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption
+from anybind_events.event_columns import DTYPES, MAX_SENSOR
 from anybind_events.readers.unpacking import (
     BACKWARDS,
     LAST_COLUMN,
@@ -30,7 +31,7 @@ from anybind_events.readers.unpacking import (
     convert_packing,
     unpack_events,
 )
-from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
+from anybind_events.stream import EventStream
 
 EventFile = BufferedReader | BytesIO
 """A file, or the contents of a small one."""

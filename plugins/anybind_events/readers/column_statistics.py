@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from anybind.plugin import BadInput
+from anybind_events.event_columns import MAX_SENSOR
 from anybind_events.polarity import UNSIGNED_MINUS_ONE, PolarityOption, find_codes, parse_polarity_codes
-from anybind_events.stream import MAX_SENSOR
 from anybind_events.time_unit import TimeUnit, strip_time_type
 
 MAX_DISORDER = 0.25

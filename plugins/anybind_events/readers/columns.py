@@ -27,6 +27,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
 from anybind_events.disorder import build_ordered_stream, check_policy, is_mostly_raised
+from anybind_events.event_columns import DecreasingTime, UnscaledPixel
 from anybind_events.polarity import (
     PolarityDecoder,
     PolarityOption,
@@ -38,7 +39,7 @@ from anybind_events.readers.column_statistics import (
     infer_column_order,
     is_ambiguous,
 )
-from anybind_events.stream import DecreasingTime, EventStream, UnscaledPixel, concatenate_streams
+from anybind_events.stream import EventStream, concatenate_streams
 from anybind_events.time_range import TimeRange
 from anybind_events.time_unit import (
     TimeUnit,

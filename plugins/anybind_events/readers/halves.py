@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from anybind.plugin import BadInput, kernel
+from anybind_events.event_columns import DTYPES
 from anybind_events.readers.blocks import BinaryHeader, BlockDecoder, DecodingPass, EventColumns
 from anybind_events.readers.unpacking import BACKWARDS, LAST_COLUMN, LAST_ROW, LAST_US, OUTSIDE, allocate_arrays
-from anybind_events.stream import DTYPES
 
 SEARCH_BYTES = 1 << 16
 """Bytes after the middle in which a split is searched."""

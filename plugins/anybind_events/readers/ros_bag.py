@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
+from anybind_events.event_columns import DTYPES, MAX_SENSOR
 from anybind_events.readers.columns import make_read_method, name_file_in_errors
 from anybind_events.readers.ros_encodings import Columns, EventDecoder
 from anybind_events.readers.ros_messages import EVENT_TYPES, parse_message
@@ -22,7 +23,7 @@ from anybind_events.readers.ros_storage import (
     open_bag,
 )
 from anybind_events.sources import choose_source
-from anybind_events.stream import DTYPES, MAX_SENSOR, EventStream
+from anybind_events.stream import EventStream
 
 SQLITE_PAGE_BYTES, SQLITE_LEAF = slice(16, 18), slice(100, 101)
 """Bytes of a database with the length of its pages, and with the type of the first one."""

@@ -13,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from anybind.plugin import BadInput, Reader
+from anybind_events.event_columns import MAX_SENSOR
 from anybind_events.readers.column_statistics import MIN_JUDGED_EVENTS, compute_statistics, infer_column_order
 from anybind_events.readers.columns import (
     build_streams,
@@ -33,7 +34,7 @@ from anybind_events.readers.text_lines import (
     split_fields,
 )
 from anybind_events.sources import find_source_column, select_rows
-from anybind_events.stream import MAX_SENSOR, EventStream
+from anybind_events.stream import EventStream
 from anybind_events.time_unit import (
     NANOSECONDS_FROM,
     UNIT_COMMENT,

@@ -93,7 +93,7 @@ class ModelledSensor:
         self._rng = np.random.default_rng(seed)
         off_thresholds, on_thresholds = draw_thresholds(self._rng, model.threshold, model.mismatch, first.shape)
         layout = np.random.default_rng([seed, 2])  # independent of the thresholds and the noise
-        self._flicker = _place_region(layout, model.flicker_share, first.shape)
+        self._flicker = place_region(layout, model.flicker_share, first.shape)
         self._hot, self._dead = (
             layout.choice(first.size, min(count, first.size), replace=False)
             for count in (int(model.hot_pixels), int(model.dead_pixels))
@@ -194,7 +194,7 @@ def _join_noise(parts: Sequence[Noise]) -> Noise | None:
     return pixels, times, on
 
 
-def _place_region(rng: np.random.Generator, share: float, shape: tuple[int, ...]) -> tuple[slice, ...]:
+def place_region(rng: np.random.Generator, share: float, shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Place a rectangle of this area share and of the sensor's aspect ratio at random: its rows and columns."""
     sides = [max(1, round(np.sqrt(share) * side)) for side in shape]
     starts = [int(rng.integers(size - side + 1)) for size, side in zip(shape, sides, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -65,6 +66,15 @@ def test_results_table_shows_means_over_seeds(workspace):
     assert outcome.err == ""
 
 
+def test_results_table_shows_the_metrics_of_an_evaluation(workspace):
+    workspace.add("third", 'metrics = ["sum", "fraction"]\n')
+    outcome = workspace.cli(*workspace.list_arguments("--binding", "toy"))
+    lines = [line.split("│")[1:-1] for line in outcome.out.splitlines() if "│" in line]
+    third = max(number for number, line in enumerate(lines) if "third" in line[0])  # after the plan
+    assert [[cell.strip() for cell in line[:2]] for line in lines[third + 1 :]] == [["toy", "sum"], ["", "fraction"]]
+    assert all(float(line[2]) for line in lines[third + 1 :])
+
+
 def test_default_results_folder_is_named_after_the_suite(workspace, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     command = ("bench", "run", workspace.suite, "--data", workspace.data, "--json")
@@ -107,3 +117,17 @@ def test_terminal_shows_each_finished_cell(workspace, monkeypatch):
         "failed: inner, toy, seed 0: internal: ZeroDivisionError: not this way",
     ]
     json.loads(outcome.out)
+
+
+def test_run_takes_options_of_inference(workspace, monkeypatch):
+    sizes = []
+
+    toys = importlib.import_module("toys")  # as the fixture imports it
+    encode = toys.HashEncoder.encode
+    monkeypatch.setattr(
+        toys.HashEncoder, "encode", lambda self, items: [sizes.append(len(items)), encode(self, items)][1]
+    )
+    assert workspace.cli(*workspace.list_arguments("--batch-size", "1", "--workers", "1", "--no-store")).code == 0
+    assert set(sizes) == {1}
+    refused = workspace.cli(*workspace.list_arguments("--precision", "int4"))
+    assert (refused.code, refused.err) == (2, "error: expected a precision of fp32, bf16, fp16, got 'int4'\n")

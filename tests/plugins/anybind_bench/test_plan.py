@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 
 import pytest
 
@@ -133,13 +134,15 @@ def test_cached_identities_are_valid_while_files_are_unchanged(toys, tmp_path):
     weights = tmp_path / "weights"
     weights.write_text("a")
     binding = anybind.Binding("b", {"text": ConfiguredPart("hash", {"salt": str(weights)})})
-    encoders = BindingEncoders(binding, tmp_path, "cpu", "auto", None)
+    encoders = BindingEncoders(binding, tmp_path)
     assert encoders.identities == {}
     identities = encoders.identify(["text"])
     assert not encoders.identities_changed
-    assert BindingEncoders(binding, tmp_path, "cpu", "auto", None).identities == identities
+    assert BindingEncoders(binding, tmp_path).identities == identities
+    low = BindingEncoders(binding, tmp_path, partial(anybind.load, precision="bf16"))
+    assert low.identities == {}  # embeddings of another precision are others
     os.utime(weights, ns=(1, 1))
-    assert BindingEncoders(binding, tmp_path, "cpu", "auto", None).identities == {}
+    assert BindingEncoders(binding, tmp_path).identities == {}
     assert hash_binding(binding) != hash_binding(anybind.Binding("b", {"text": ConfiguredPart("hash")}))
 
 

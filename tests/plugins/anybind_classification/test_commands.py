@@ -313,3 +313,14 @@ def test_the_seed_of_simulated_recordings_is_part_of_the_encoder_identity(cli, i
     assert encoders("event", 1)["event"] != encoders("event", 2)["event"]
     assert encoders("event", 1)["text"] == encoders("event", 2)["text"]
     assert encoders("image", 1) == encoders("image", 2)
+
+
+def test_evaluate_takes_options_of_inference(cli, image_folder):
+    command = ("evaluate", "zero-shot", "--modality", "image", "--data", image_folder, "--json")
+    results = [
+        cli(*command, *options) for options in ((), ("--batch-size", "1", "--workers", "1", "--device", "cpu,cpu"))
+    ]
+    plain, others = (json.loads(ended.out) for ended in results)
+    assert plain["top1"] == others["top1"]
+    refused = cli(*command, "--precision", "int4")
+    assert (refused.code, refused.err) == (2, "error: expected a precision of fp32, bf16, fp16, got 'int4'\n")

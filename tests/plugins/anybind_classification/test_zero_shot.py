@@ -87,7 +87,8 @@ class ColourDataset(Dataset):
 @pytest.fixture
 def binder(monkeypatch):
     loaded = anybind.load(anybind.Binding("corner", {m: ConfiguredPart("none") for m in ("text", "image")}))
-    monkeypatch.setattr(loaded, "_encoders", {m: ColourEncoder(m) for m in ("text", "image")})
+    encoders = {(modality, loaded.backend): ColourEncoder(modality) for modality in ("text", "image")}
+    monkeypatch.setattr(loaded._loader, "encoders", encoders)
     return loaded
 
 

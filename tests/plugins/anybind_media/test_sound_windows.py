@@ -56,6 +56,6 @@ def test_silent_windows_are_named():
 
 @pytest.mark.parametrize("options", [{"window": "5000ev"}, {"roi": (0, 0, 1, 1)}])
 def test_sounds_have_neither_events_nor_regions(options):
-    message = "sounds have neither a region of interest nor events: expected a duration, such as 5s"
+    message = "sounds have no region of interest, events or filters: expected a duration, such as 5s"
     with pytest.raises(BadOption, match=re.escape(message)):
         split(make_sound(2), **options)

@@ -185,7 +185,7 @@ def test_an_error_in_the_middle_of_a_file_names_the_file(cli, tmp_path: Path) ->
 def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "image.bmp")
     refused = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--start", 5).error()
-    assert "--start and --end apply to event recordings" in refused
+    assert "--filter apply to event recordings" in refused
     ended = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--json")
     assert json.loads(ended.out) == {
         "file": str(tmp_path / "image.bmp"), "format": "image", "output": str(tmp_path / "out.png")

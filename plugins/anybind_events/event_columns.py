@@ -1,0 +1,73 @@
+"""Columns of event streams: their types, and checks of their values."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from anybind.plugin import BadInput
+from anybind_events.polarity import PolarityDecoder
+
+MAX_SENSOR = 65_535
+"""Largest sensor side whose coordinates fit into uint16."""
+DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.int64), "p": np.dtype(np.bool_)}
+
+
+class DecreasingTime(BadInput):
+    """Events that are not in time order."""
+
+
+class UnscaledPixel(BadInput):
+    """A column or row in another unit than pixels: not a whole number, or beyond 16 bits."""
+
+
+def convert_column(name: str, column: np.ndarray) -> np.ndarray:
+    """Convert a column to its type of `DTYPES`; without a copy if the width and the values are the same."""
+    dtype = DTYPES[name]
+    if column.dtype == dtype:
+        return column
+    if name == "p":
+        return PolarityDecoder().decode(column)
+    if column.dtype.kind in "iu" and column.dtype.itemsize == dtype.itemsize and column.dtype.isnative:
+        return column.view(dtype)  # the values were checked to be in range
+    return column.astype(dtype)
+
+
+def make_read_only(column: np.ndarray) -> np.ndarray:
+    """Return a read-only view of an array."""
+    if column.flags.writeable:
+        column = column.view()
+        column.setflags(write=False)
+    return column
+
+
+def require_whole_numbers(name: str, column: np.ndarray) -> None:
+    """Raise `BadInput` for fractions: times in seconds, or sub-pixel coordinates, would be truncated silently."""
+    if column.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):  # signalling NaN
+            invalid = np.flatnonzero(~(np.rint(column) == column) | (np.abs(column) >= 2.0**63))
+        if invalid.size:
+            index = int(invalid[0])
+            error = BadInput if name == "t" or not np.isfinite(column[index]) else UnscaledPixel
+            raise error(f"event {index}: expected a whole number (times in microseconds), got {name} = {column[index]}")
+    elif column.dtype.kind not in "biu":
+        raise BadInput(f"column {name}: expected numbers, got {column.dtype}")
+    elif column.dtype == np.uint64 and column.size and int(column.max()) > np.iinfo(np.int64).max:
+        index = int(column.argmax())
+        raise BadInput(f"event {index}: {name} = {column[index]} is too large")
+
+
+def require_inside(name: str, column: np.ndarray, size: int) -> None:
+    """Raise `BadInput` for a coordinate outside the sensor."""
+    if not column.size or (column.max() < size and (column.dtype.kind in "bu" or column.min() >= 0)):
+        return
+    index = int(np.flatnonzero((column < 0) | (column >= size))[0])
+    error = UnscaledPixel if column[index] > MAX_SENSOR else BadInput
+    raise error(f"event {index} is outside the sensor: {name} = {column[index]}, expected below {size}")
+
+
+def require_order(time: np.ndarray) -> None:
+    """Raise `DecreasingTime` for times that decrease."""
+    decreasing = time[1:] < time[:-1]
+    if decreasing.any():
+        index = int(decreasing.argmax())
+        raise DecreasingTime(f"time decreases at event {index + 1}: {time[index]} us, then {time[index + 1]} us")
