@@ -43,7 +43,7 @@ class Window(Protocol):
     def counts(self) -> Any: ...
 
 
-class WindowSource(Protocol):
+class DividedSource(Protocol):
     """A live source; see `anybind_events.LiveSource`."""
 
     def windows(
@@ -59,7 +59,7 @@ class WindowSource(Protocol):
         ...
 
 
-Source = str | os.PathLike[str] | WindowSource
+Source = str | os.PathLike[str] | DividedSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +194,7 @@ def watch(
     return _classify_windows(windows, encode, rank)
 
 
-def open_source(source: Source, options: Mapping[str, Any] | None = None) -> WindowSource:
+def open_source(source: Source, options: Mapping[str, Any] | None = None) -> DividedSource:
     """Create the source that a path or a name stands for; see `watch`.
 
     Raises:

@@ -93,8 +93,8 @@ def _decode_words(
         yield block.build_stream(size, dict(Counter(notes) - Counter(before)))
     if decoding.truncated_bytes:
         x = np.empty(0, np.uint16)
-        nothing = EventStream(x, x, x.astype(np.int64), x.astype(bool), *size)
-        yield nothing.with_notes({"truncated_bytes": decoding.truncated_bytes}, None)
+        empty = EventStream(x, x, x.astype(np.int64), x.astype(bool), *size)
+        yield empty.with_notes({"truncated_bytes": decoding.truncated_bytes}, None)
 
 
 def _decode_text(

@@ -80,12 +80,12 @@ class WindowCutter:
     def _append(self, part: EventStream, t: np.ndarray) -> None:
         end = self._end + len(part)
         if end > len(self._columns[0]):
-            kept = self._end - self._first
-            longer = [np.empty(max(MIN_CAPACITY, 2 * (kept + len(part))), dtype) for dtype in DTYPES.values()]
+            n_waiting = self._end - self._first
+            longer = [np.empty(max(MIN_CAPACITY, 2 * (n_waiting + len(part))), dtype) for dtype in DTYPES.values()]
             for new, old in zip(longer, self._columns, strict=True):
-                new[:kept] = old[self._first : self._end]
-            self._columns, self._first, self._end = longer, 0, kept
-            end = kept + len(part)
+                new[:n_waiting] = old[self._first : self._end]
+            self._columns, self._first, self._end = longer, 0, n_waiting
+            end = n_waiting + len(part)
         for column, values in zip(self._columns, (part.x, part.y, t, part.p), strict=True):
             column[self._end : end] = values
         self._end = end

@@ -153,8 +153,10 @@ def test_events_a_little_late_are_raised_and_counted() -> None:
     assert (np.diff(np.concatenate([each.events.t for each in live])) >= 0).all()
 
 
-@pytest.mark.parametrize(("drop", "kept"), [("oldest", [2, 3]), ("newest", [0, 1])])
-def test_a_flood_drops_by_the_policy_and_counts(drop: str, kept: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("drop", "expected"), [("oldest", [2, 3]), ("newest", [0, 1])])
+def test_a_flood_drops_by_the_policy_and_counts(
+    drop: str, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     bar = move_bar(100_000)
     monkeypatch.setattr(chunk_queue, "MAX_EVENTS", 2 * len(bar))
     queue = chunk_queue.ChunkQueue(60.0, drop)
@@ -163,7 +165,7 @@ def test_a_flood_drops_by_the_policy_and_counts(drop: str, kept: list[int], monk
     received = []
     while (arrived := queue.get(1.0)) is not None:
         received.append(arrived[0])
-    assert list_events(*received) == list_events(*(chunks[number] for number in kept))
+    assert list_events(*received) == list_events(*(chunks[number] for number in expected))
     counts = queue.count(0, 0)
     assert (counts.events, counts.dropped, counts.queued) == (4 * len(bar), 2 * len(bar), 0)
 
@@ -176,7 +178,7 @@ def test_events_that_waited_too_long_are_dropped() -> None:
     assert queue.count(0, 0).dropped == len(bar)
 
 
-def test_blocking_drops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocking_drops_no_events(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = move_bar(400_000)
     monkeypatch.setattr(chunk_queue, "MAX_EVENTS", 100)
     live = list(Scripted(split(stream)).windows("50ms", drop="block"))
