@@ -47,8 +47,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="JSON file (default: benchmarks/results/live.json)")
     arguments = parser.parse_args()
     result = measure(arguments)
-    shown = {name: value for name, value in result.items() if name != "memory_mib"}
-    print_table(("", "value"), [(name, json.dumps(value)) for name, value in shown.items()])
+    rows = [(name, json.dumps(value)) for name, value in result.items() if name != "memory_mib"]
+    print_table(("", "value"), rows)
     if arguments.chart:
         charts.save_chart(charts.draw_lines({"": result["memory_mib"]}, x="s", y="MiB"), arguments.chart)
         print_text(f"chart: {arguments.chart}")
@@ -96,7 +96,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
         "embeddings_compared": len(compared),
         "largest_difference": float(f"{difference:.2g}"),
         "memory_range_mib": round(max(settled) - min(settled), 1),
-        "memory_mib": memory[:: max(1, len(memory) // 300)],
+        "memory_mib": memory[:: max(1, len(memory) // 60)],
         "load_average": [load_before, os.getloadavg()[0]],
         "cpus": os.cpu_count(),
         "processor": platform.processor() or platform.machine(),

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from anybind_classification.classification import Classification, LabelScore, classify
     from anybind_classification.fitting import fit_head
     from anybind_classification.live import LiveAnswer, WatchSummary, watch
+    from anybind_classification.live_page import LivePage
     from anybind_classification.recordings import RecordingClassification, classify_windows
 
 PUBLIC = {
     "Classification": "classification",
     "LabelScore": "classification",
     "LiveAnswer": "live",
+    "LivePage": "live_page",
     "RecordingClassification": "recordings",
     "WatchSummary": "live",
     "classify": "classification",
@@ -34,6 +36,7 @@ __all__ = [
     "Classification",
     "LabelScore",
     "LiveAnswer",
+    "LivePage",
     "RecordingClassification",
     "WatchSummary",
     "classify",

@@ -14,6 +14,7 @@ import numpy as np
 
 from anybind import Binder, Embeddings, load
 from anybind.plugin import BadOption, Head, create_part, list_parts, modalities
+from anybind.plugin import windows as windowing
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
 MODALITY = "event"
@@ -273,3 +274,17 @@ class _WindowEncoder:
         for adapter in self._route:
             embeddings = adapter(embeddings)
         return embeddings
+
+
+def format_state(answer: LiveAnswer) -> str:
+    """Format time, event rate, answers per second, latency and drops of an answer."""
+    dropped = answer.counts["dropped"]
+    return (
+        f"{windowing.format_range(answer.start_us, answer.end_us)}  {_format_rate(answer.event_rate)}"
+        f"  {answer.answer_rate:.1f} answers/s  latency {answer.latency_ms:.0f} ms"
+        + (f"  dropped {dropped} events" if dropped else "")
+    )
+
+
+def _format_rate(rate: float) -> str:
+    return f"{rate / 1e6:.2f} Mev/s" if rate >= 1e6 else f"{rate / 1e3:.1f} kev/s"

@@ -24,13 +24,32 @@ from anybind.commandline import (
     print_text,
 )
 from anybind.plugin import BadInput, BadOption, Head, files, prompts, tables, windows
-from anybind_classification.live import LiveAnswer, WatchSummary
+from anybind_classification.live import LiveAnswer, WatchSummary, format_state
 from anybind_classification.live import watch as watch_source
 
 BAR = 20
 """Characters of the bar of a probability of 1."""
 
 Show = Callable[[LiveAnswer], None]
+
+QueueTime = Annotated[str, typer.Option(help="Time that events may wait until they are used.")]
+DropPolicy = Annotated[
+    str, typer.Option(help="What to drop if events arrive too fast: oldest, newest, or block to drop nothing.")
+]
+Timeout = Annotated[
+    float, typer.Option(min=0, help="Seconds without data after which the source counts as stalled; 0: never.")
+]
+SourceOptions = Annotated[
+    list[str] | None, typer.Option(help="NAME=VALUE for the source, such as size=1280x720; repeatable.")
+]
+StopAfter = Annotated[str, typer.Option(help="Stop after this time of the source's clock: 10s. [default: never]")]
+Speed = Annotated[
+    float | None,
+    typer.Option(help="Seconds of a recording replayed in a second; 0: as fast as possible. [default: 1]"),
+]
+EventRate = Annotated[
+    float | None, typer.Option(help="Events per second of a replay, instead of --speed: times are scaled to match.")
+]
 
 
 def watch(
@@ -45,33 +64,22 @@ def watch(
     stride: Annotated[
         str, typer.Option(help="From the start of a window to the next: 50ms, 2500ev. [default: --window]")
     ] = "",
-    speed: Annotated[
-        float | None,
-        typer.Option(help="Seconds of a recording replayed in a second; 0: as fast as possible. [default: 1]"),
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Events per second of a replay, instead of --speed: times are scaled to match.")
-    ] = None,
+    speed: Speed = None,
+    rate: EventRate = None,
     loop: Annotated[
         bool, typer.Option("--loop", help="Replay a recording again and again, with continued time.")
     ] = False,
-    source_option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE for the source, such as size=1280x720; repeatable.")
-    ] = None,
-    queue: Annotated[str, typer.Option(help="Time that events may wait until they are used.")] = "1s",
-    drop: Annotated[
-        str, typer.Option(help="What to drop if events arrive too fast: oldest, newest, or block to drop nothing.")
-    ] = "oldest",
-    timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds without data after which the source counts as stalled; 0: never.")
-    ] = 10.0,
-    duration: Annotated[
-        str, typer.Option(help="Stop after this time of the source's clock: 10s. [default: never]")
-    ] = "",
+    source_option: SourceOptions = None,
+    queue: QueueTime = "1s",
+    drop: DropPolicy = "oldest",
+    timeout: Timeout = 10.0,
+    duration: StopAfter = "",
     top_k: Annotated[int, typer.Option(min=1, help="Number of labels to show.")] = 5,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the JSON lines of --jsonl to this file, too.")
     ] = None,
+    page: Annotated[bool, typer.Option("--page", help="Serve a page with the answers, on 127.0.0.1 only.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the page. [default: a free one]")] = 0,
     device: Device = "cpu",
     backend: Backend = "auto",
     as_lines: Annotated[
@@ -92,12 +100,15 @@ def watch(
     binder = load(binding, device=device, backend=backend)
     templates = prompts.choose_templates(binder, "text", prompt) if labels else None
     summary = WatchSummary()
-    with _write_lines(output) as write, _show_answers(as_lines, top_k) as show:
+    with contextlib.ExitStack() as stack:
+        write = stack.enter_context(_write_lines(output))
+        shows: list[Show] = [stack.enter_context(_serve_page(port, source))] if page else []
+        shows.append(stack.enter_context(_show_answers(as_lines, top_k)))
         answers = watch_source(
             source, label_names, window=window, stride=stride, head=fitted_head, binding=binder, templates=templates,
             queue=queue, drop=drop, timeout=timeout, source_options=options,
         )  # fmt: skip
-        error = _follow(answers, summary, [write, show], end_us)
+        error = _follow(answers, summary, [write, *shows], end_us)
         ending = {"summary": summary.to_dict(), **({"error": str(error)} if error else {})}
         write(ending)
     _print_summary(summary, ending, as_lines)
@@ -148,6 +159,16 @@ def _write_lines(path: Path | None) -> Iterator[Callable[[LiveAnswer | dict[str,
 
 
 @contextlib.contextmanager
+def _serve_page(port: int, source: str) -> Iterator[Show]:
+    """Yield a function that shows an answer on a page, and print the address of the page."""
+    from anybind_classification.live_page import LivePage
+
+    with LivePage(port, source) as page:
+        print_text(f"page: {page.url}", err=True)
+        yield page.show
+
+
+@contextlib.contextmanager
 def _show_answers(as_lines: bool, top_k: int) -> Iterator[Show]:
     """Yield a function that shows an answer: a table drawn in place on a terminal, a line otherwise."""
     if as_lines:
@@ -155,7 +176,7 @@ def _show_answers(as_lines: bool, top_k: int) -> Iterator[Show]:
     elif sys.stdout.isatty():
         with LiveTable() as table:
             columns = ("label", "score", "probability", "")
-            yield lambda answer: table.draw(columns, _format_rows(answer, top_k), _format_state(answer))
+            yield lambda answer: table.draw(columns, _format_rows(answer, top_k), format_state(answer))
     else:
         yield lambda answer: print_text(_format_line(answer))
 
@@ -168,23 +189,10 @@ def _format_rows(answer: LiveAnswer, top_k: int) -> Iterator[tuple[str, ...]]:
         yield answer.answer.inactivity, "", "", " " * BAR
 
 
-def _format_state(answer: LiveAnswer) -> str:
-    dropped = answer.counts["dropped"]
-    return (
-        f"{windows.format_range(answer.start_us, answer.end_us)}  {_format_rate(answer.event_rate)}"
-        f"  {answer.answer_rate:.1f} answers/s  latency {answer.latency_ms:.0f} ms"
-        + (f"  dropped {dropped} events" if dropped else "")
-    )
-
-
 def _format_line(answer: LiveAnswer) -> str:
     best = answer.answer.scores[0] if answer.answer.scores else None
     scored = f"{best.label}  {best.score:.3f}  {100 * best.probability:.1f} %" if best else answer.answer.inactivity
-    return f"{scored}  {_format_state(answer)}"
-
-
-def _format_rate(rate: float) -> str:
-    return f"{rate / 1e6:.2f} Mev/s" if rate >= 1e6 else f"{rate / 1e3:.1f} kev/s"
+    return f"{scored}  {format_state(answer)}"
 
 
 def _print_summary(summary: WatchSummary, record: dict[str, object], as_lines: bool) -> None:
