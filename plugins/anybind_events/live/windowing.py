@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from anybind import AnybindError
 from anybind.plugin import BadOption, errors, windows
 from anybind_events import kernels
 from anybind_events.activity import measure_activity
@@ -48,13 +49,22 @@ def _receive_windows(
     thread = threading.Thread(target=_receive, args=(queue, chunks), name="anybind-source", daemon=True)
     thread.start()
     arrival_s = 0.0
+    error: AnybindError | None = None
     try:
-        while (arrived := queue.get(timeout_s)) is not None:
+        while True:
+            try:
+                arrived = queue.get(timeout_s)
+            except AnybindError as caught:
+                arrived, error = None, caught
+            if arrived is None:
+                break
             chunk, arrival_s = arrived
             for window in cutter.add(chunk):
                 yield _describe(window, arrival_s, queue.count(cutter.backwards, cutter.jumps))
-        for window in cutter.finish():
+        for window in cutter.finish():  # also before an error: what was sent has an answer
             yield _describe(window, arrival_s, queue.count(cutter.backwards, cutter.jumps))
+        if error is not None:
+            raise error
     finally:
         queue.stop()
         source.close()

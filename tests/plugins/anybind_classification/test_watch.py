@@ -124,7 +124,7 @@ def test_ctrl_c_ends_with_a_summary_and_closed_files(tmp_path: Path) -> None:
     [
         (b"", "no data", 0),
         (b"\x00\xff garbage" * 1000, "neither EVT2, EVT2.1 or EVT3 with its header, nor text", 0),
-        (None, "has sent nothing for 0.5 s", 3),
+        (None, "has sent nothing for 0.5 s", 4),
     ],
 )
 def test_a_source_that_fails_is_one_error_after_the_summary(data: bytes | None, message: str, windows: int) -> None:
