@@ -171,6 +171,7 @@ FILTERS = (
 SOURCES = (
     ("replay", "a recording, sent in real time, at another speed or at an event rate", "replay:Replay"),
     ("udp", "packets of SpiNNaker's interface board (SPIF), as aestream sends them", "udp:UdpInput"),
+    ("dv", "events of a network writer of dv-processing or DV, over TCP", "dv:DvInput"),
     ("stdin", "EVT2, EVT2.1, EVT3 or CSV from the standard input", "pipe:StandardInput"),
 )
 COMMANDS = (
