@@ -50,13 +50,17 @@ class LivePage:
             raise BadOption(f"port: expected 0 to 65535, got {port}")
         page = pages.render("anybind_classification", "live_page.html", source=source).encode()
         self._feed = _Feed()
-        handler = type("Handler", (_Handler,), {"page": page, "feed": self._feed})
+
+        class Handler(_Handler):
+            pass
+
+        Handler.page, Handler.feed = page, self._feed
         try:
-            self._server = ThreadingHTTPServer((HOST, port), handler)
+            self._server = _Server((HOST, port), Handler)
         except OSError as error:
             reason = error.strerror or str(error)
             raise BadInput(f"cannot serve a page on port {port} ({reason}); choose another with --port") from error
-        self._server.daemon_threads, self._server.block_on_close = True, False
+        Handler.port = self._server.server_port
         self.url = f"http://{HOST}:{self._server.server_port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, name="anybind-page", daemon=True)
         self._thread.start()
@@ -76,6 +80,13 @@ class LivePage:
         self._feed.publish(None)
         self._server.shutdown()
         self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads, block_on_close = True, False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing of a page that was closed."""
 
 
 class _Feed:
@@ -143,7 +154,8 @@ def make_message(answer: LiveAnswer) -> bytes:
 
 def _draw(sample: Any) -> str:
     try:
-        return pages.image_uri(modalities.find_modality("event").show_window(sample)) if len(sample) else ""
+        image = modalities.find_modality("event").show_window(sample) if len(sample) else ""
+        return image if isinstance(image, str) else pages.image_uri(image)
     except AnybindError:  # an image is not worth ending the page
         return ""
 
@@ -151,12 +163,12 @@ def _draw(sample: Any) -> str:
 class _Handler(BaseHTTPRequestHandler):
     page: ClassVar[bytes]
     feed: ClassVar[_Feed]
+    port: ClassVar[int]
     protocol_version = "HTTP/1.1"
     timeout = 30
 
     def do_GET(self) -> None:
-        port = self.server.server_address[1]
-        if self.headers.get("Host", "") not in (f"{HOST}:{port}", f"localhost:{port}"):
+        if self.headers.get("Host", "") not in (f"{HOST}:{self.port}", f"localhost:{self.port}"):
             self._send(HTTPStatus.FORBIDDEN, b"this page is for the machine that runs it\n", "text/plain")
         elif self.path == "/":
             self._send(HTTPStatus.OK, self.page, "text/html; charset=utf-8")
