@@ -16,7 +16,7 @@ INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines robustness \
 	bench-embed bench-events bench-filters bench-live bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
-	bench-startup memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
+	bench-startup bench-inference memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/anybind demo
@@ -177,6 +177,9 @@ bench-torch: $(READY)
 
 bench-decode: $(READY)
 	$(BIN)/python benchmarks/decode_rate.py --data $(DATA)
+
+bench-inference: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/inference.py --data $(DATA)
 
 bench-vad: $(READY)
 	$(BIN)/python benchmarks/vad_rate.py

@@ -446,6 +446,20 @@ def measure_suite() -> str:
     return format_table(("run", "cells", "embeddings computed", "from the store", "seconds"), rows)
 
 
+def measure_inference() -> str:
+    """Format speed, accuracy and size of the encoders of `mini` by backend and precision."""
+    rows = []
+    for row in read_results("inference")["rows"]:
+        encoder = row["modality"] if row["model"] == "mini" else row["model"]
+        variant = f"{row['backend']} {row['precision']}" + (f" ({row['recipe']})" if row["recipe"] else "")
+        accuracy = f"{row['accuracy']:.3f}" if "accuracy" in row else "-"
+        cosines = f"{row['min_cosine']:.4f}", f"{row['mean_cosine']:.4f}", f"{row['max_difference']:.0e}"
+        speeds = f"{row['speed_1']:.1f}", f"{row['speed_32']:.1f}"
+        rows.append((encoder, variant, *speeds, *cosines, f"{row['mb']:.1f}", accuracy))
+    header = ("encoder", "backend", "batch 1", "batch 32", "min cosine", "mean", "max difference", "MB", "accuracy")
+    return format_table(header, rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "bindings": list_bindings,
     "licences": list_licences,
@@ -469,6 +483,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "few-shot": measure_few_shot,
     "startup": measure_startup,
     "suite": measure_suite,
+    "inference": measure_inference,
 }
 GENERATED: dict[str, Callable[[], str]] = {
     "readers": list_readers,

@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from anybind.errors import BadOption
+from anybind.errors import BadOption, UnsupportedBackend
 from anybind.inference import FP32
 from anybind.space import Space
 from anybind.tables import hash_settings
+
+if TYPE_CHECKING:
+    from anybind.export import ExportPlan
 
 
 class Encoder(ABC):
@@ -65,6 +68,14 @@ class Encoder(ABC):
             BadOption: it does not encode events, or its representation has no clamp.
         """
         raise BadOption(f"the encoder {cls.__name__} has no clamp of event counts")
+
+    def plan_export(self) -> ExportPlan:
+        """Return the network and the preprocessing for an export to ONNX or OpenVINO.
+
+        Raises:
+            UnsupportedBackend: the encoder cannot be exported; by default, none can.
+        """
+        raise UnsupportedBackend(f"the encoder {type(self).__name__} cannot be exported: it has no plan_export")
 
     def to(self, device: str) -> Self:
         """Move the weights to a torch device; an encoder without torch stays on the CPU."""

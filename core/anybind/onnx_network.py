@@ -13,6 +13,7 @@ import numpy as np
 
 from anybind.errors import BadInput, BadOption, MissingExtra, WeightsMismatch
 from anybind.files import check_input
+from anybind.onnx_files import check_external_data
 
 Runtime = Literal["onnx", "openvino"]
 RUNTIMES: tuple[Runtime, ...] = ("onnx", "openvino")
@@ -43,7 +44,7 @@ class OnnxNetwork:
         """Load a graph.
 
         Args:
-            graph: an ONNX file.
+            graph: an ONNX file, or OpenVINO's `.xml` with the `.bin` beside it.
             weights: float32 arrays by name, of any shape, for a graph whose weights are in another file (see
                 `SEPARATE`); others are left out.
             runtime: `onnx` or `openvino`.
@@ -53,11 +54,14 @@ class OnnxNetwork:
 
         Raises:
             MissingExtra: the runtime is not installed.
-            BadInput: the graph cannot be read, or has an operator that the runtime does not support.
+            BadInput: the graph cannot be read, has an operator that the runtime does not support, or names external
+                data outside its folder.
             WeightsMismatch: the weights are of another network.
         """
         self.graph, self.runtime, self.sizes = Path(graph), runtime, dict(sizes or {})
         check_input(graph, folders=False)
+        if self.graph.suffix != ".xml":  # its weights are in the .bin of the same name
+            check_external_data(graph)
         package, extra = PACKAGES[runtime]
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(f"the backend {runtime!r} needs {package}: pip install 'anybind[{extra}]'")
@@ -77,7 +81,8 @@ class OnnxNetwork:
             message = f"the backend {self.runtime!r} needs {package}: pip install 'anybind[{extra}]'"
             raise MissingExtra(message) from error
         except Exception as error:  # the runtimes raise classes of their own
-            reason = " ".join(str(error).split())[:200]
+            # ONNX Runtime begins with codes and the path.
+            reason = " ".join(str(error).split()).rpartition(" failed:")[2][:200]
             if self._weights:
                 message = f"{self._origin}: not weights of the network {self.graph.name}: {reason}"
                 raise WeightsMismatch(message) from error

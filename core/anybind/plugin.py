@@ -36,7 +36,7 @@ from anybind.spec import (
 )
 
 if TYPE_CHECKING:
-    from anybind import charts, files, hub, intervals, pages, prompts, ranks, samples, tables, tensors, windows
+    from anybind import charts, export, files, hub, intervals, pages, prompts, ranks, samples, tables, tensors, windows
     from anybind import modality as modalities
     from anybind import reader as readers
     from anybind.adapter import Adapter
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from anybind.reader import Reader
     from anybind.representation import Representation
     from anybind.task import Task
+    from anybind.text_input import TextInput
     from anybind.torch_encoder import TorchEncoder
 
 __all__ = [
@@ -83,10 +84,12 @@ __all__ = [
     "Spec",
     "Task",
     "TaskSpec",
+    "TextInput",
     "TorchEncoder",
     "charts",
     "create_part",
     "errors",
+    "export",
     "files",
     "find_part",
     "hookimpl",
@@ -124,10 +127,12 @@ __getattr__ = lazy_names(
         "reader": ("Reader",),
         "representation": ("Representation",),
         "task": ("Task",),
+        "text_input": ("TextInput",),
         "torch_encoder": ("TorchEncoder",),
     },
     {
         "charts": "charts",
+        "export": "export",
         "files": "files",
         "hub": "hub",
         "intervals": "intervals",

@@ -119,12 +119,15 @@ class EncoderSpec(Spec):
     """A map from samples to embeddings. Target: creates an `anybind.plugin.Encoder` from its options.
 
     Attributes:
-        modality: modality of the samples.
+        modality: modality of the samples; empty if it depends on the options.
         space: name of the embedding space; empty if it depends on the options.
         weights_licence: SPDX name of the weights' licence, or its owner as text; empty without weights.
         onnx_target: `package.module:attribute`, which creates the same encoder without torch, on an ONNX graph, from
             the same options and `runtime`, `onnx` or `openvino`; empty without one.
         onnx_extra: the extra with the packages that `onnx_target` imports.
+        input_target: `package.module:attribute`, which creates the `anybind.plugin.export.EncoderInput` of an exported
+            encoder from `folder` and the options of `plan_export`; empty for encoders that cannot be exported.
+        input_extra: the extra with the packages that `input_target` imports.
     """
 
     kind: ClassVar[str] = "encoder"
@@ -133,6 +136,8 @@ class EncoderSpec(Spec):
     weights_licence: str = ""
     onnx_target: str = ""
     onnx_extra: str = ""
+    input_target: str = ""
+    input_extra: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

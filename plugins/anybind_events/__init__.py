@@ -231,6 +231,8 @@ def register(registry: Registrar) -> None:
             extra="mini-torch",
             onnx_target="anybind_events.onnx_encoder:OnnxEventEncoder",
             onnx_extra="mini",
+            input_target="anybind_events.encoder_input:create_event_input",
+            input_extra="events",
         )
     )
     _register_sources(registry)

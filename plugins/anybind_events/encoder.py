@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 
-from anybind.plugin import BadOption, Encoder, TorchEncoder
+from anybind.plugin import BadOption, Encoder, TorchEncoder, export
 from anybind_events.encoder_input import EventInput, clamp_options
 from anybind_events.stream import EventStream
 
@@ -68,13 +68,16 @@ class EventEncoder(TorchEncoder):
 
     def preprocess(self, sample: EventStream) -> torch.Tensor:
         """Convert a recording to an input of the image encoder's module."""
-        return torch.from_numpy(self.input(sample))
+        return torch.from_numpy(self.input.preprocess(sample))
 
     def collate(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         return self.image.collate(inputs)
 
     def features(self, batch: torch.Tensor) -> torch.Tensor:
         return self.image.features(batch)
+
+    def plan_export(self) -> export.ExportPlan:
+        return self.image.plan_export().nest("event-encoder", "image", **self.input.options)
 
     def copy(self) -> Self:
         duplicate = copy.copy(self)

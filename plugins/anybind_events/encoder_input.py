@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
 
-from anybind.plugin import BadOption, Encoder, Representation, RepresentationSpec, create_part, find_part
+from anybind.plugin import BadOption, Encoder, Representation, RepresentationSpec, create_part, export, find_part
 from anybind_events.stream import EventStream
 
 
-class EventInput:
+class EventInput(export.EncoderInput):
     """The preprocessing of event encoders: a recording becomes a frame, and the frame the input of an image encoder.
 
     Attributes:
         image: the image encoder, whose preprocessing is used.
         frame: the representation.
-        settings: everything that shapes the input, for identities.
     """
 
     def __init__(
-        self, image: Encoder, representation: str, options: Mapping[str, object] | None, size: int, direct: bool
+        self,
+        image: Encoder | export.EncoderInput,
+        representation: str,
+        options: Mapping[str, object] | None,
+        size: int,
+        direct: bool,
     ) -> None:
         """Create the representation; see `EventEncoder` for the arguments.
 
@@ -34,11 +40,28 @@ class EventInput:
             raise BadOption(f"size: expected 0 or more, got {size}")
         self.image, self.size, self.direct = image, size, direct
         self.frame: Representation = create_part("representation", representation, **(options or {}))
-        self.settings = {
+        self.representation, self.representation_options = representation, options or {}
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Everything that shapes the input, for identities."""
+        if not isinstance(self.image, Encoder):
+            raise BadOption("the settings of an event encoder's input need its image encoder")
+        return {
             "frame": dict(self.frame.settings),
-            "picture": dict(image.preprocessing),  # hashed into identities: the key stays
-            **({"size": size} if size else {}),
-            **({"direct": True} if direct else {}),
+            "picture": dict(self.image.preprocessing),  # hashed into identities: the key stays
+            **({"size": self.size} if self.size else {}),
+            **({"direct": True} if self.direct else {}),
+        }
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options of the constructor but for the image encoder, JSON-like."""
+        return {
+            "representation": self.representation,
+            "options": dict(self.representation_options),
+            "size": self.size,
+            "direct": self.direct,
         }
 
     @property
@@ -46,15 +69,23 @@ class EventInput:
         """Height and width of the input in pixels."""
         return self.size or self.image.preprocess(np.zeros((8, 8, 3), np.uint8)).shape[-1]
 
-    def __call__(self, stream: EventStream) -> np.ndarray:
+    def preprocess(self, sample: EventStream) -> np.ndarray:
         """Convert a recording to (3, side, side) float32."""
-        frame = self.frame(stream)
+        frame = self.frame(sample)
         if frame.shape[0] not in (1, 3):
             raise BadOption(f"expected a representation of 1 or 3 channels for an image encoder, got {frame.shape[0]}")
         if self.direct:
             return np.ascontiguousarray(np.broadcast_to(resize(frame, self.side), (3, self.side, self.side)))
         inputs = np.asarray(self.image.preprocess(frame_to_image(frame)))
         return resize(inputs, self.size) if self.size else inputs
+
+    def collate(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+        return (self.image if isinstance(self.image, export.EncoderInput) else super()).collate(inputs)
+
+
+def create_event_input(*, folder: Path, image: Mapping[str, Any], **options: Any) -> EventInput:
+    """Create the preprocessing of an exported event encoder, from that of its image encoder."""
+    return EventInput(export.create_nested_input(image, folder), **options)
 
 
 def resize(channels: np.ndarray, side: int) -> np.ndarray:

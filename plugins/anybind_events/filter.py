@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from anybind.plugin import BadInput, Spec, create_part, windows
+from anybind.plugin import BadInput, Spec, create_part
 
 if TYPE_CHECKING:
     from anybind_events.stream import EventStream
@@ -63,6 +63,8 @@ def create_filters(filters: Filters) -> list[Filter]:
         UnknownName: no such filter is installed.
         BadOption, BadInput: an option, or a file that it names, is invalid.
     """
+    from anybind.plugin import windows  # imports numpy, which listing the parts must not
+
     created: list[Filter] = []
     for each in [filters] if isinstance(filters, str | Filter) else filters:
         named = windows.parse_filters(each) if isinstance(each, str) else []

@@ -57,4 +57,4 @@ class OnnxEventEncoder(OnnxEncoder):
 
     def preprocess(self, sample: EventStream) -> np.ndarray:
         """Convert a recording to an input of the image encoder's graph."""
-        return self.input(sample)
+        return self.input.preprocess(sample)

@@ -8,18 +8,18 @@ anybind_contract = 1
 
 WEIGHTS_LICENCE = "CC-BY-NC-SA-4.0"
 ENCODERS = {
-    "sound": ("encoders:ImageBindSoundEncoder", "imagebind"),
-    "depth": ("encoders:ImageBindDepthEncoder", "imagebind"),
-    "image": ("encoders:ImageBindImageEncoder", "imagebind"),
-    "text": ("text_encoder:ImageBindTextEncoder", "openclip"),
+    "sound": ("encoders:ImageBindSoundEncoder", "imagebind", "anybind_imagebind.inputs:ImageBindSoundInput"),
+    "depth": ("encoders:ImageBindDepthEncoder", "imagebind", "anybind_imagebind.inputs:ImageBindDepthInput"),
+    "image": ("encoders:ImageBindImageEncoder", "imagebind", "anybind_imagebind.image_input:ImageBindImageInput"),
+    "text": ("text_encoder:ImageBindTextEncoder", "openclip", "anybind.text_input:load_text_input"),
 }
-"""Target and extra of each modality's encoder."""
+"""Target and extra of each modality's encoder, and the target of its preprocessing once exported."""
 
 
 @hookimpl
 def register(registry: Registrar) -> None:
     """Register one encoder per modality, and the binding of all: published weights, or `imagebind:SOURCE`."""
-    for modality, (target, extra) in ENCODERS.items():
+    for modality, (target, extra, input_target) in ENCODERS.items():
         registry.add(
             EncoderSpec(
                 name=f"imagebind-{modality}",
@@ -29,6 +29,8 @@ def register(registry: Registrar) -> None:
                 space="imagebind",
                 weights_licence=WEIGHTS_LICENCE,
                 extra=extra,
+                input_target=input_target,
+                input_extra="exported" if modality in ("text", "image") else extra,
             )
         )
     registry.add(

@@ -65,8 +65,8 @@ class ImageBindAttention(nn.Module):
         """Map (n, tokens, width) to the same shape; the mask is added to the attention logits (row: query)."""
         query, key, value = functional.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         if self.bias_k is not None and self.bias_v is not None:  # a learned token that all tokens attend to
-            key = torch.cat([key, self.bias_k.expand(len(x), -1, -1)], dim=1)
-            value = torch.cat([value, self.bias_v.expand(len(x), -1, -1)], dim=1)
+            key = torch.cat([key, self.bias_k.expand(x.shape[0], -1, -1)], dim=1)
+            value = torch.cat([value, self.bias_v.expand(x.shape[0], -1, -1)], dim=1)
         query, key, value = (each.unflatten(-1, (self.heads, -1)).transpose(1, 2) for each in (query, key, value))
         mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
@@ -127,7 +127,7 @@ class PatchTransformer(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map (n, channels, height, width) to (n, dim), not normalised."""
         x = self.stem_norm(self.stem(x))
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1) + self.position
+        x = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), x], dim=1) + self.position
         x = self.first_norm(x)
         for block in self.blocks:
             x = block(x)
@@ -152,7 +152,7 @@ class TextTransformer(nn.Module):
         x = self.token_embedding(tokens) + self.position
         for block in self.blocks:
             x = block(x, self.mask)
-        last = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=1)]
+        last = x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
         return self.head(self.norm(last))
 
 

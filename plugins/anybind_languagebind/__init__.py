@@ -15,6 +15,14 @@ ENCODERS = {
     "video": "encoders:LanguageBindVideoEncoder",
 }
 """Target of each modality's encoder."""
+INPUTS = {
+    "text": "anybind.text_input:load_text_input",
+    **{
+        modality: f"anybind_languagebind.inputs:LanguageBind{modality.title()}Input"
+        for modality in ("image", "sound", "depth", "thermal", "video")
+    },
+}
+"""Target of the preprocessing of each exported encoder."""
 
 
 @hookimpl
@@ -47,6 +55,8 @@ def register(registry: Registrar) -> None:
                 space="languagebind",
                 weights_licence="MIT",
                 extra="languagebind",
+                input_target=INPUTS[modality],
+                input_extra="exported" if modality == "text" else "languagebind",
             )
         )
     registry.add(

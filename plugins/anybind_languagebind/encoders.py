@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
-
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, TorchEncoder, readers, samples
+from anybind.plugin import BadInput, TorchEncoder, export, samples
 from anybind_languagebind.checkpoint import VISION, Checkpoint, load_checkpoint
-from anybind_languagebind.pixels import MEAN, STD, normalize_channels, resize_and_crop
+from anybind_languagebind.inputs import (
+    MIN_DEPTH_M,
+    LanguageBindDepthInput,
+    LanguageBindImageInput,
+    LanguageBindThermalInput,
+    LanguageBindVideoInput,
+    VideoFrames,
+)
+from anybind_languagebind.pixels import MEAN, STD
 from anybind_languagebind.thermal import ThermalImage
 from anybind_languagebind.vision_tower import build_vision_tower
 
-MIN_DEPTH_M = 0.01
-"""Smallest depth in metres, also used for unknown depth."""
 MAX_DEPTH_M = 10.0
 FRAMES = 8
-BYTES = 255.0
-
-
-class VideoFrames(samples.VideoSample, Protocol):
-    """A video sample; `frame_paths` lists the files of a folder of frames, and is empty otherwise."""
-
-    @property
-    def frame_paths(self) -> Sequence[Path]: ...
 
 
 class _VisionEncoder(TorchEncoder):
@@ -59,15 +53,17 @@ class LanguageBindImageEncoder(_VisionEncoder):
     def __init__(
         self, model: str = "LanguageBind/LanguageBind_Image", revision: str | None = None, *, antialias: bool = True
     ) -> None:
-        self.antialias = antialias
         super().__init__(load_checkpoint(model, VISION, revision), "image", antialias=antialias)
-        if antialias:
-            self.reader_options = {"min_side": readers.REDUCING_GAP * self.side}
+        self.input = LanguageBindImageInput(self.side, antialias)
+        self.reader_options = self.input.reader_options
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """Map (height, width, 3) uint8 to (3, side, side) float32."""
-        pixels = _to_planes(sample) / BYTES
-        return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
+        return self.input.preprocess(sample)
+
+    def plan_export(self) -> export.ExportPlan:
+        options = {"side": self.side, "antialias": self.input.antialias}
+        return export.ExportPlan(self.module, "languagebind-image", options)
 
 
 class LanguageBindThermalEncoder(_VisionEncoder):
@@ -76,13 +72,16 @@ class LanguageBindThermalEncoder(_VisionEncoder):
     def __init__(
         self, model: str = "LanguageBind/LanguageBind_Thermal", revision: str | None = None, *, antialias: bool = True
     ) -> None:
-        self.antialias = antialias
         super().__init__(load_checkpoint(model, VISION, revision), "thermal", antialias=antialias)
+        self.input = LanguageBindThermalInput(self.side, antialias)
 
     def preprocess(self, sample: ThermalImage) -> torch.Tensor:
         """Map a thermal image to (3, side, side) float32."""
-        pixels = _to_planes(sample.pixels) / BYTES
-        return normalize_channels(resize_and_crop(pixels, self.side, mode="bicubic", antialias=self.antialias))
+        return self.input.preprocess(sample)
+
+    def plan_export(self) -> export.ExportPlan:
+        options = {"side": self.side, "antialias": self.input.antialias}
+        return export.ExportPlan(self.module, "languagebind-thermal", options)
 
 
 class LanguageBindDepthEncoder(_VisionEncoder):
@@ -95,7 +94,6 @@ class LanguageBindDepthEncoder(_VisionEncoder):
         self, model: str = "LanguageBind/LanguageBind_Depth", revision: str | None = None, *, antialias: bool = True
     ) -> None:
         checkpoint = load_checkpoint(model, VISION, revision)
-        self.antialias = antialias
         section = checkpoint.read_section("vision_config")
         self.max_depth = section.read_number("max_depth", MAX_DEPTH_M, positive=True)
         if self.max_depth <= MIN_DEPTH_M:
@@ -103,14 +101,15 @@ class LanguageBindDepthEncoder(_VisionEncoder):
                 f"{section.path}: vision_config.max_depth: expected a depth above {MIN_DEPTH_M} m, got {self.max_depth}"
             )
         super().__init__(checkpoint, "depth", antialias=antialias, max_depth=self.max_depth)
+        self.input = LanguageBindDepthInput(self.side, antialias, self.max_depth)
 
     def preprocess(self, sample: samples.DepthSample) -> torch.Tensor:
         """Map a depth map to (3, side, side) float32."""
-        metres = np.clip(np.nan_to_num(sample.metres, nan=0.0), MIN_DEPTH_M, self.max_depth) / np.float32(
-            self.max_depth
-        )
-        planes = torch.from_numpy(metres.astype(np.float32, copy=False)).expand(3, -1, -1)
-        return normalize_channels(resize_and_crop(planes, self.side, mode="bicubic", antialias=self.antialias))
+        return self.input.preprocess(sample)
+
+    def plan_export(self) -> export.ExportPlan:
+        options = {"side": self.side, "antialias": self.input.antialias, "max_depth": self.max_depth}
+        return export.ExportPlan(self.module, "languagebind-depth", options)
 
 
 class LanguageBindVideoEncoder(_VisionEncoder):
@@ -125,19 +124,11 @@ class LanguageBindVideoEncoder(_VisionEncoder):
         checkpoint = load_checkpoint(model, VISION, revision)
         self.frames = checkpoint.read_section("vision_config").read_count("num_frames", FRAMES)
         super().__init__(checkpoint, "video", frames=self.frames, num_frames=self.frames)
+        self.input = LanguageBindVideoInput(self.side, self.frames)
 
     def preprocess(self, sample: VideoFrames) -> torch.Tensor:
         """Map a video to (frames, 3, side, side) float32."""
-        count = len(sample.frame_paths) or sum(1 for _ in sample.frames())
-        indices = np.linspace(0, count - 1, self.frames).astype(int)
-        frames: dict[int, torch.Tensor] = {}
-        for number, frame in enumerate(sample.frames()):
-            if number in indices:
-                planes = normalize_channels(_to_planes(frame.rgb()) / BYTES)
-                frames[number] = resize_and_crop(planes, self.side, mode="bilinear", antialias=False)
-        return torch.stack([frames[index] for index in indices])
+        return self.input.preprocess(sample)
 
-
-def _to_planes(pixels: np.ndarray) -> torch.Tensor:
-    """Convert (height, width, 3) uint8 to (3, height, width) float32, 0 to 255."""
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)).astype(np.float32))
+    def plan_export(self) -> export.ExportPlan:
+        return export.ExportPlan(self.module, "languagebind-video", {"side": self.side, "frames": self.frames})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizerFast
 
-from anybind import AnybindWarning
-from anybind.plugin import BadInput, TorchEncoder, hub
+from anybind.plugin import BadInput, TextInput, TorchEncoder, export, hub
 from anybind_languagebind.checkpoint import TEXT, load_checkpoint
 from anybind_languagebind.vision_tower import REQUIRED, build_clip_config, load_tower
 
@@ -52,18 +50,19 @@ class LanguageBindTextEncoder(TorchEncoder):
             hub.find_weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
         )
         try:
-            # Encoding by the backend tokenizer changes no state, so threads may share it.
-            self.tokenizer: Any = CLIPTokenizerFast(str(vocabulary), str(merges)).backend_tokenizer
+            tokenizer: Any = CLIPTokenizerFast(str(vocabulary), str(merges)).backend_tokenizer
         except Exception as error:  # tokenizers in Rust raise bare Exceptions
             reason = " ".join(str(error).split())
             raise BadInput(f"{vocabulary}, {merges.name}: not a valid tokenizer: {reason}") from error
-        self.end = self.tokenizer.token_to_id(END)
-        if self.end is None or self.tokenizer.get_vocab_size() > sizes["vocab_size"]:
+        self.end = tokenizer.token_to_id(END)
+        if self.end is None or tokenizer.get_vocab_size() > sizes["vocab_size"]:
             raise BadInput(
                 f"{vocabulary}: vocabulary of another model: expected {END} and at most {sizes['vocab_size']} tokens,"
-                f" got {self.tokenizer.get_vocab_size()}; use the file published with the weights"
+                f" got {tokenizer.get_vocab_size()}; use the file published with the weights"
             )
         self.context = sizes["max_position_embeddings"]
+        # Padded with end tokens: causal attention makes padding ineffective.
+        self.input = TextInput(tokenizer.to_str(), self.context, padding=self.end)
         config = build_clip_config(
             CLIPTextConfig, section, {**sizes, "projection_dim": checkpoint.space.dim, "eos_token_id": self.end}
         )
@@ -82,19 +81,12 @@ class LanguageBindTextEncoder(TorchEncoder):
 
     def preprocess(self, sample: str) -> list[int]:
         """Map a text to its tokens with start and end token, at most `context`."""
-        encoding = self.tokenizer.encode(sample)
-        if len(encoding.ids) <= self.context:
-            return encoding.ids
-        cut = encoding.offsets[self.context - 2][1]
-        warnings.warn(
-            f"text truncated to {self.context} tokens: kept up to {sample[max(0, cut - 30) : cut]!r},"
-            f" dropped {sample[cut : cut + 30]!r}...",
-            AnybindWarning,
-            stacklevel=2,
-        )
-        return [*encoding.ids[: self.context - 1], self.end]
+        return self.input.preprocess(sample)
 
     def collate(self, inputs: Sequence[list[int]]) -> torch.Tensor:
-        """Collate tokens to (n, longest), padded with end tokens: causal attention makes padding ineffective."""
-        longest = max(map(len, inputs))
-        return torch.tensor([ids + [self.end] * (longest - len(ids)) for ids in inputs], device=self.device)
+        """Collate tokens to (n, longest)."""
+        return torch.from_numpy(self.input.collate(inputs)["tokens"]).to(self.device)
+
+    def plan_export(self) -> export.ExportPlan:
+        axes = {"tokens": {0: "n", 1: "length"}}
+        return export.ExportPlan(self.module, "languagebind-text", self.input.options, axes, self.input.files)

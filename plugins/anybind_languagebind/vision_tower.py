@@ -48,7 +48,7 @@ class PatchEmbeddings(nn.Module):
         weight = self.patch_embedding.weight.reshape(-1, 3, self.patch, self.patch)
         patches = functional.conv2d(pixel_values, weight, stride=self.patch).flatten(2).transpose(1, 2)
         class_tokens = self.class_embedding.reshape(-1, 1, self.class_embedding.shape[-1])
-        tokens = torch.cat([class_tokens.repeat(len(patches) // len(class_tokens), 1, 1), patches], dim=1)
+        tokens = torch.cat([class_tokens.repeat(patches.shape[0] // class_tokens.shape[0], 1, 1), patches], dim=1)
         return tokens + self.position_embedding.weight
 
 

@@ -20,6 +20,14 @@ ENCODERS = (
      "baseline: disparity as a gray image, embedded by an image encoder"),
 )  # fmt: skip
 
+INPUTS = {
+    "text": "anybind.text_input:load_text_input",
+    "image": "anybind_mini.export_inputs:MiniImageInput",
+    "sound": "anybind_mini.export_inputs:MiniSoundInput",
+    "depth": "anybind_mini.export_inputs:MiniDepthInput",
+}
+"""The preprocessing of the exported encoder, by modality."""
+
 
 @hookimpl
 def register(registry: Registrar) -> None:
@@ -36,6 +44,8 @@ def register(registry: Registrar) -> None:
                 extra="mini-mpnet" if name == "mpnet-text" else "mini-torch",
                 onnx_target=f"anybind_mini.onnx_encoders:{onnx_target}" if onnx_target else "",
                 onnx_extra="mini",
+                input_target=INPUTS[modality],
+                input_extra="mini",
             )
         )
     for name, target, space, extra in (

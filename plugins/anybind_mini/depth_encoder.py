@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from anybind.plugin import BadOption, Encoder, TorchEncoder, samples
+from anybind.plugin import BadOption, Encoder, TorchEncoder, export, samples
 from anybind_mini.depth_rendering import SETTINGS, render_depth
 
 
@@ -46,3 +46,6 @@ class DepthAsImage(TorchEncoder):
 
     def features(self, batch: object) -> torch.Tensor:
         return self.image.features(batch)
+
+    def plan_export(self) -> export.ExportPlan:
+        return self.image.plan_export().nest("depth-as-image", "image")

@@ -8,7 +8,7 @@ import numpy as np
 import timm
 import torch
 
-from anybind.plugin import TorchEncoder
+from anybind.plugin import TorchEncoder, export
 from anybind_mini.models import (
     IMAGE_INPUT,
     IMAGE_READER_OPTIONS,
@@ -44,6 +44,9 @@ class MiniImageEncoder(TorchEncoder):
     def collate(self, inputs: Sequence[torch.Tensor]) -> torch.Tensor:
         # Twice as fast on a CPU as the default layout.
         return super().collate(inputs).contiguous(memory_format=torch.channels_last)
+
+    def plan_export(self) -> export.ExportPlan:
+        return export.ExportPlan(self.module, "mini-image")
 
 
 def create_network() -> torch.nn.Module:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from anybind import Space
-from anybind.plugin import ImageInput, errors, readers
+from anybind.plugin import ImageInput, TextInput, errors, prompts, readers
 
 FOLDER = Path(__file__).parent
 LOGIT_SCALE = 22.0
@@ -61,6 +61,11 @@ class TextModel:
     def settings(self) -> dict[str, object]:
         """The preprocessing, for identities."""
         return {"tokenizer": self.name, "context_length": self.context, "pooling": "mean"}
+
+    def create_input(self, tokenizer: bytes) -> TextInput:
+        """Create the preprocessing from a `tokenizer.json`."""
+        templates = prompts.DEFINITION_TEMPLATES
+        return TextInput(tokenizer, self.context, padding=self.padding, mask=True, prompt_templates=templates)
 
 
 MINILM = TextModel("all-MiniLM-L6-v2", 384, 256, 0, "adapter.safetensors")

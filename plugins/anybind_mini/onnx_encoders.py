@@ -27,7 +27,6 @@ from anybind_mini.models import (
 from anybind_mini.sound_input import LOGIT_SCALE as SOUND_LOGIT_SCALE
 from anybind_mini.sound_input import PATCHES_AT_ONCE, READER_OPTIONS, SMALLEST, make_patches
 from anybind_mini.sound_input import SETTINGS as SOUND_SETTINGS
-from anybind_mini.text_input import TextInput
 
 
 class OnnxImageEncoder(OnnxEncoder):
@@ -59,7 +58,7 @@ class OnnxTextEncoder(OnnxEncoder):
     prompt_templates = prompts.DEFINITION_TEMPLATES
 
     def __init__(self, *, runtime: str = "onnx") -> None:
-        self.input = TextInput(MINILM, TOKENIZER.read_bytes())
+        self.input = MINILM.create_input(TOKENIZER.read_bytes())
         super().__init__(
             TEXT_GRAPH,
             TEXT_WEIGHTS,
@@ -72,10 +71,10 @@ class OnnxTextEncoder(OnnxEncoder):
 
     def preprocess(self, sample: str) -> list[int]:
         """Tokenise a text, to at most as many tokens as the context has."""
-        return self.input(sample)
+        return self.input.preprocess(sample)
 
     def collate(self, inputs: Sequence[list[int]]) -> dict[str, np.ndarray]:
-        return self.input.pad(inputs)
+        return self.input.collate(inputs)
 
 
 class OnnxDepthAsImage(OnnxEncoder):

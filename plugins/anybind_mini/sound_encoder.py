@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
-from anybind.plugin import TorchEncoder, samples
+from anybind.plugin import TorchEncoder, export, samples
 from anybind_mini.models import TEXT_SPACE
 from anybind_mini.sound_input import LOGIT_SCALE, PATCHES_AT_ONCE, READER_OPTIONS, SETTINGS, make_patches
 from anybind_mini.yamnet import SoundNet
@@ -56,3 +56,19 @@ class MiniSoundEncoder(TorchEncoder):
         scores = torch.cat([self.module.network(part) for part in batch["patches"].split(PATCHES_AT_ONCE)])
         clips = scores.split(batch["counts"].tolist())
         return self.module.map_scores(torch.stack([clip.mean(0) for clip in clips]))
+
+    def plan_export(self) -> export.ExportPlan:
+        axes = {"patches": {0: "patches"}, "shares": {0: "n", 1: "patches"}}
+        return export.ExportPlan(ClipNet(self.module), "mini-sound", axes=axes)
+
+
+class ClipNet(torch.nn.Module):
+    """The network for a batch of clips, as one graph."""
+
+    def __init__(self, module: SoundNet) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, patches: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+        """Embed the patches of all clips, (patches, 96, 64), by their shares in the clips, (clips, patches)."""
+        return self.module.map_scores(shares @ self.module.network(patches))

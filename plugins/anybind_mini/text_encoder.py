@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load
 from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
 
-from anybind.plugin import TorchEncoder, errors, prompts
+from anybind.plugin import TorchEncoder, errors, export, prompts
 from anybind_mini.models import (
     LOGIT_SCALE,
     MINILM,
@@ -20,7 +20,6 @@ from anybind_mini.models import (
     make_text_space,
     read_mpnet_files,
 )
-from anybind_mini.text_input import TextInput
 
 
 def create_minilm() -> BertModel:
@@ -43,13 +42,25 @@ class MeanPooledTransformer(torch.nn.Module):
         return (hidden * mask).sum(1) / mask.sum(1)
 
 
+class KeywordTransformer(torch.nn.Module):
+    """A text encoder's module with an argument for each input."""
+
+    def __init__(self, module: torch.nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """Embed tokens, (n, length) each, to (n, d)."""
+        return self.module({"input_ids": input_ids, "attention_mask": attention_mask})
+
+
 class SentenceEncoder(TorchEncoder):
     """A text encoder with mean pooling. Texts beyond its context are truncated, with a warning that shows where."""
 
     prompt_templates = prompts.DEFINITION_TEMPLATES
 
     def __init__(self, model: TextModel, transformer: BertModel | MPNetModel, tokenizer: bytes) -> None:
-        self.model, self.input = model, TextInput(model, tokenizer)
+        self.model, self.input = model, model.create_input(tokenizer)
         super().__init__(
             MeanPooledTransformer(transformer),
             modality="text",
@@ -60,10 +71,20 @@ class SentenceEncoder(TorchEncoder):
 
     def preprocess(self, sample: str) -> list[int]:
         """Tokenise a text, to at most as many tokens as the context has."""
-        return self.input(sample)
+        return self.input.preprocess(sample)
 
     def collate(self, inputs: Sequence[list[int]]) -> dict[str, torch.Tensor]:
-        return {name: torch.from_numpy(array).to(self.device) for name, array in self.input.pad(inputs).items()}
+        return {name: torch.from_numpy(array).to(self.device) for name, array in self.input.collate(inputs).items()}
+
+    def plan_export(self) -> export.ExportPlan:
+        tokens = {0: "n", 1: "length"}
+        return export.ExportPlan(
+            KeywordTransformer(self.module),
+            "mini-text",
+            {**self.input.options},
+            {"input_ids": tokens, "attention_mask": tokens},
+            self.input.files,
+        )
 
 
 class MiniTextEncoder(SentenceEncoder):

@@ -42,7 +42,9 @@ class Yamnet(nn.Module):
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """Compute the scores, (n, 521)."""
-        return self.classifier(self.layers(patches[:, None]).mean((2, 3))).sigmoid()
+        logits = self.classifier(self.layers(patches[:, None]).mean((2, 3)))
+        # Not `sigmoid`, which ONNX Runtime bounds at 1.5e-8: the square root of that would be visible in embeddings.
+        return 1 / (1 + torch.exp(-logits.clamp(min=-80)))
 
 
 class SoundNet(nn.Module):

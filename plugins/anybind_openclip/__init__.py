@@ -6,6 +6,12 @@ from anybind.plugin import BindingSpec, EncoderSpec, Registrar, hookimpl
 
 anybind_contract = 1
 
+INPUTS = {
+    "image": "anybind_openclip.export_inputs:OpenClipImageInput",
+    "text": "anybind.text_input:load_text_input",
+}
+"""The preprocessing of the exported encoder, by modality."""
+
 
 @hookimpl
 def register(registry: Registrar) -> None:
@@ -19,6 +25,8 @@ def register(registry: Registrar) -> None:
                 modality=modality,
                 weights_licence="as published with the model",
                 extra="openclip",
+                input_target=INPUTS[modality],
+                input_extra="exported",
             )
         )
     for size in ("B-32", "L-14"):

@@ -17,7 +17,8 @@ from open_clip.factory import load_checkpoint
 from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 
 from anybind import AnybindWarning, Space
-from anybind.plugin import BadInput, TorchEncoder, errors, readers, tables, tensors
+from anybind.plugin import BadInput, TorchEncoder, errors, export, readers, tables, tensors
+from anybind_openclip.export_inputs import OpenClipImageInput, convert_tokenizer, read_image_options
 from anybind_openclip.model_files import OpenClipFiles, find_model_files
 from anybind_openclip.text_files import create_tokenizer, find_text_model
 
@@ -61,11 +62,22 @@ class OpenClipImageEncoder(TorchEncoder):
         super().__init__(module, modality="image", preprocessing=preprocess, space=space, logit_scale=logit_scale)
         config = PreprocessCfg(**merge_preprocess_dict({}, dict(preprocess)))
         self.reader_options = {"min_side": readers.REDUCING_GAP * max(config.input_size[1:])}
+        options = read_image_options(preprocess)
+        self.input = OpenClipImageInput(**options) if options else None
+        # open_clip's own, for images that are not square.
         self.transform: Callable[[PIL.Image.Image], torch.Tensor] = image_transform_v2(config, is_train=False)  # pyright: ignore[reportAttributeAccessIssue]
 
     def preprocess(self, sample: np.ndarray) -> torch.Tensor:
         """Map (height, width, 3) uint8 to (3, size, size) float32."""
+        if self.input is not None:
+            return torch.from_numpy(self.input.preprocess(sample))
         return self.transform(PIL.Image.fromarray(sample))
+
+    def plan_export(self) -> export.ExportPlan:
+        options = read_image_options(self.preprocessing)
+        if not options:
+            raise errors.UnsupportedBackend("encoders of images that are not square cannot be exported")
+        return export.ExportPlan(self.module, "open_clip-image", options)
 
 
 class OpenClipTextEncoder(TorchEncoder):
@@ -94,6 +106,11 @@ class OpenClipTextEncoder(TorchEncoder):
             if self.tokenizer([sample], context_length=self.context_length + 1)[0, -1] != self._padding:
                 self._warn_truncated(sample.strip(), tokens)
         return tokens
+
+    def plan_export(self) -> export.ExportPlan:
+        tokens = convert_tokenizer(self.tokenizer)
+        axes = {"tokens": {0: "n"}}
+        return export.ExportPlan(self.module, "open_clip-text", tokens.options, axes, tokens.files)
 
     def _warn_truncated(self, text: str, tokens: torch.Tensor) -> None:
         low, high = 0, len(text)

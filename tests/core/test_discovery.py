@@ -103,3 +103,16 @@ def test_an_interrupt_of_the_user_ends_the_program(make_distribution):
     result = subprocess.run(command, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in result.stderr
     assert "went on" not in result.stdout
+
+
+LIST_PARTS = """
+import sys
+from anybind.registry import registry
+registry()
+print(sorted({"PIL", "numba", "numpy", "rich", "torch"} & sys.modules.keys()))
+"""
+
+
+def test_listing_the_installed_parts_imports_no_numpy():
+    result = subprocess.run([sys.executable, "-c", LIST_PARTS], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"

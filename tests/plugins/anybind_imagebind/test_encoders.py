@@ -20,8 +20,8 @@ from anybind_imagebind.encoders import (
     ImageBindDepthEncoder,
     ImageBindImageEncoder,
     ImageBindSoundEncoder,
-    compute_clip_bounds,
 )
+from anybind_imagebind.inputs import compute_clip_bounds
 from anybind_media.depth import DepthMap
 from anybind_media.sound import Waveform
 

@@ -12,7 +12,8 @@ import torchaudio
 from torch.nn import functional
 
 from anybind import BadInput
-from anybind_languagebind.sound_encoder import LanguageBindSoundEncoder, cut_three_windows, find_window_starts
+from anybind_languagebind.inputs import cut_three_windows, find_window_starts
+from anybind_languagebind.sound_encoder import LanguageBindSoundEncoder
 from anybind_media.sound import Waveform
 
 RATE = 16000
@@ -146,4 +147,9 @@ def test_missing_settings_default_to_the_published_values(tmp_path, make_checkpo
     folder = make_checkpoint(tmp_path, "sound", change)
     assert "audio_mean" not in json.loads((folder / "config.json").read_text())["vision_config"]
     encoder = LanguageBindSoundEncoder(f"local-dir:{folder}")
-    assert (encoder.mels, encoder.frames, encoder.mean, encoder.std) == (112, 1036, -4.2677393, 4.5689974)
+    assert (encoder.input.mels, encoder.input.frames, encoder.input.mean, encoder.input.std) == (
+        112,
+        1036,
+        -4.2677393,
+        4.5689974,
+    )

@@ -131,3 +131,9 @@ print(binder.embed("image", [image]) @ binder.embed("text", ["a cat"]))
 def test_mini_needs_no_torch():
     result = subprocess.run([sys.executable, "-c", WITHOUT_TORCH], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_backends_agree_on_real_clips_whose_scores_are_tiny(binders, test_data):
+    clips = sorted((test_data / "esc10").rglob("1-*.ogg"))[::8]
+    onnx, torch = (binders[backend].embed("sound", clips) for backend in ("onnx", "torch"))
+    np.testing.assert_allclose(onnx.vectors, torch.vectors, atol=1e-5)

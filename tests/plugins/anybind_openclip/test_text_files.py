@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import socket
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ import torch
 from safetensors.torch import save_file
 from transformers import RobertaConfig
 
-from anybind import BadInput
+from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
 from anybind_openclip.encoders import load_image_encoder, load_text_encoder
+from anybind_openclip.export_inputs import convert_tokenizer
 from helpers.hub import write_cache
 
 WORDS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "a", "duck"]
@@ -141,3 +143,13 @@ def test_a_text_model_outside_the_hub_is_refused(folder: Path) -> None:
     change_config(folder, "text_cfg", hf_model_name="../../evil")
     with pytest.raises(BadOption, match="is not the name of a repository"):
         load_text_encoder(f"local-dir:{folder}")
+
+
+def test_the_tokenizer_of_an_exported_encoder_gives_the_same_tokens(folder: Path) -> None:
+    encoder = load_text_encoder(f"local-dir:{folder}")
+    converted = convert_tokenizer(encoder.tokenizer)
+    texts = ["a duck", " a  duck &amp; a", "duck", "a " * 20]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AnybindWarning)  # of truncated texts
+        tokens = converted.collate([converted.preprocess(text) for text in texts])["tokens"]
+    np.testing.assert_array_equal(tokens, encoder.tokenizer(texts).numpy())
