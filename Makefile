@@ -15,7 +15,7 @@ RUNS ?= runs
 INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines robustness \
-	bench-embed bench-events bench-filters bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
+	bench-embed bench-events bench-filters bench-live bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
 	bench-startup bench-inference memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
 
 demo: $(DEMO)/.ready
@@ -145,6 +145,10 @@ bench-events: $(BENCH)
 
 bench-filters: $(BENCH)
 	RAYON_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/filters_rate.py
+
+# RECORDING=..., RATE=..., SECONDS=...; latencies depend on what else runs.
+bench-live: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/live.py $(RECORDING) --rate $(or $(RATE),2e6) --seconds $(or $(SECONDS),60)
 
 bench-readers: $(BENCH)
 	$(BIN)/python benchmarks/readers_rate.py

@@ -38,7 +38,7 @@ PUBLIC_MODULES: Mapping[str, tuple[ModuleType, int]] = {
     "testing": (anybind.testing, 20),
 }
 """Public modules, and how many names each may have."""
-SHARED_MODULES = {"anybind_bench.suite", "anybind_train.loss"}
+SHARED_MODULES = {"anybind_bench.suite", "anybind_events.filter", "anybind_events.live_source", "anybind_train.loss"}
 """Public modules of plugins that declare a kind: plugins that contribute to it import them."""
 ERRORS = {name for name, value in vars(errors).items() if inspect.isclass(value)} - {"AnybindWarning"}
 SHAPE = re.compile(r"\([\w.*+ ]+,[^()]*\)")

@@ -189,19 +189,44 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
     Cells wrap between words; words are split only where the longest ones of all columns do not fit side by side.
     """
     from rich.console import Console
+
+    console = Console()
+    console.print(_build_table(columns, rows, title, console.width))
+
+
+class LiveTable:
+    """A table on the terminal that is drawn again and again in the same place, inside a `with` block."""
+
+    def __enter__(self) -> LiveTable:
+        from rich.live import Live
+
+        self._live = Live(auto_refresh=False)
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def draw(self, columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
+        """Draw the table, as `print_table` does, in the place of the one before."""
+        self._live.update(_build_table(columns, rows, title, self._live.console.width), refresh=True)
+
+
+def _build_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str, total_width: int) -> Any:
+    """Build a table of `rich` that fits a width in characters."""
     from rich.table import Table
     from rich.text import Text
 
-    console, columns = Console(), [escape_text(column) for column in columns]
+    columns = [escape_text(column) for column in columns]
     rows = [tuple(map(escape_text, row)) for row in rows]
     table = Table(title=Text(escape_text(title), style="table.title") if title else None, title_justify="left")
-    widths = _fit_widths(list(zip(columns, *rows, strict=True)), console.width - 3 * len(columns) - 1)
+    widths = _fit_widths(list(zip(columns, *rows, strict=True)), total_width - 3 * len(columns) - 1)
     for position, (column, width) in enumerate(zip(columns, widths, strict=True)):
         numeric = bool(rows) and all(row[position].strip("+-% ").replace(".", "", 1).isdigit() for row in rows)
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
+    return table
 
 
 SHORT_CELL, MIN_TEXT_WIDTH = 20, 12

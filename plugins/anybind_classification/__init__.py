@@ -14,24 +14,42 @@ from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
 if TYPE_CHECKING:
     from anybind_classification.classification import Classification, LabelScore, classify
     from anybind_classification.fitting import fit_head
+    from anybind_classification.live import LiveAnswer, WatchSummary, watch
+    from anybind_classification.live_page import LivePage
     from anybind_classification.recordings import RecordingClassification, classify_windows
 
 PUBLIC = {
     "Classification": "classification",
     "LabelScore": "classification",
+    "LiveAnswer": "live",
+    "LivePage": "live_page",
     "RecordingClassification": "recordings",
+    "WatchSummary": "live",
     "classify": "classification",
     "classify_windows": "recordings",
     "fit_head": "fitting",
+    "watch": "live",
 }
 """Public names, with the module of each."""
 
-__all__ = ["Classification", "LabelScore", "RecordingClassification", "classify", "classify_windows", "fit_head"]
+__all__ = [
+    "Classification",
+    "LabelScore",
+    "LiveAnswer",
+    "LivePage",
+    "RecordingClassification",
+    "WatchSummary",
+    "classify",
+    "classify_windows",
+    "fit_head",
+    "watch",
+]
 
 anybind_contract = 1
 
 COMMANDS = (
     ("classify", "Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head."),
+    ("watch", "Classify what an event camera, a replay or another program sends, by text labels, as it arrives."),
     ("fit-head", "Fit a classification head on a folder of class folders."),
     ("demo", "Simulate event recordings of images, classify them by text (zero-shot), and write an HTML page."),
 )

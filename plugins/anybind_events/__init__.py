@@ -26,6 +26,7 @@ from anybind.plugin import (
     hookimpl,
 )
 from anybind_events.filter import FilterSpec
+from anybind_events.live_source import SourceSpec
 
 if TYPE_CHECKING:
     from anybind_events.activity import Activity, measure_activity
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from anybind_events.filter import Filter, filter_chunks, filter_events
     from anybind_events.inspection import FileInfo, RecordingInfo, inspect
     from anybind_events.interchange import from_structured, to_structured, to_torch
+    from anybind_events.live_source import LiveSource, LiveWindow, SourceCounts
     from anybind_events.realism import Realism, RecordingStatistics, measure_realism
     from anybind_events.rendering import Rendering, render, render_folder
     from anybind_events.stream import EventStream
@@ -50,11 +52,14 @@ PUBLIC = {
     "EventStream": "stream",
     "FileInfo": "inspection",
     "Filter": "filter",
+    "LiveSource": "live_source",
+    "LiveWindow": "live_source",
     "Realism": "realism",
     "RecordingInfo": "inspection",
     "RecordingStatistics": "realism",
     "Rendering": "rendering",
     "Simulation": "file_simulation",
+    "SourceCounts": "live_source",
     "choose_window": "window_choice",
     "convert": "conversion",
     "convert_folder": "conversion",
@@ -83,11 +88,14 @@ __all__ = [
     "EventStream",
     "FileInfo",
     "Filter",
+    "LiveSource",
+    "LiveWindow",
     "Realism",
     "RecordingInfo",
     "RecordingStatistics",
     "Rendering",
     "Simulation",
+    "SourceCounts",
     "choose_window",
     "convert",
     "convert_folder",
@@ -160,6 +168,12 @@ FILTERS = (
     ("rate-limit", "bound the event rate", "rate_limit:RateLimit"),
     ("undistort", "undo the distortion of the lens, by a camera file", "undistort:Undistort"),
 )
+SOURCES = (
+    ("replay", "a recording, sent in real time, at another speed or at an event rate", "replay:Replay"),
+    ("udp", "packets of SpiNNaker's interface board (SPIF), as aestream sends them", "udp:UdpInput"),
+    ("dv", "events of a network writer of dv-processing or DV, over TCP", "dv:DvInput"),
+    ("stdin", "EVT2, EVT2.1, EVT3 or CSV from the standard input", "pipe:StandardInput"),
+)
 COMMANDS = (
     ("info", "Show a recording's format, event count, sensor size, duration and event rate."),
     ("convert", "Convert recordings to another file format."),
@@ -221,6 +235,7 @@ def register(registry: Registrar) -> None:
             input_extra="events",
         )
     )
+    _register_sources(registry)
     registry.add(
         TaskSpec(
             name="robustness",
@@ -234,6 +249,20 @@ def register(registry: Registrar) -> None:
         registry.add(
             CommandSpec(name=name, summary=summary, target=f"anybind_events.commands.{name}:{name}", extra="events")
         )
+
+
+def _register_sources(registry: Registrar) -> None:
+    registry.add(
+        KindSpec(
+            name="source",
+            plural="sources",
+            summary="events as they happen",
+            target="anybind_events.live_source:LiveSource",
+            spec="anybind_events.live_source:SourceSpec",
+        )
+    )
+    for name, summary, target in SOURCES:
+        registry.add(SourceSpec(name=name, summary=summary, target=f"anybind_events.live.{target}", extra="events"))
 
 
 def __getattr__(name: str) -> object:

@@ -34,6 +34,12 @@ def anybind_examples(kind: str, name: str, folder: Path) -> Example | None:
             "size": 64,
         }
         return Example(options=options)
+    if kind == "source" and name == "replay":
+        path = folder / "recording.npy"
+        np.save(path, np.array(EVENTS, XYTP))
+        return Example(options={"path": str(path)})
+    if kind == "source" and name == "udp":
+        return Example(options={"size": "240x180", "port": 0})
     if kind == "reader" and name in FILES:
         suffix, write = FILES[name]
         path = folder / f"recording{suffix}"

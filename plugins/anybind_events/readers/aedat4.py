@@ -109,7 +109,7 @@ class Aedat4Reader(Reader):
                 raise BadInput(f"unsupported sensor size {width}x{height}; give size=(width, height)")
             notes, last_us = packets.notes, MIN_TIME
             for events in _read_event_groups(packets, count):
-                chunk = _build_stream(events, width, height, last_us, notes)
+                chunk = build_events(events, width, height, last_us, notes)
                 notes, last_us = {}, int(chunk.t[-1]) if len(chunk) else last_us
                 yield chunk
 
@@ -168,7 +168,7 @@ def _join_packets(packets: Packets, count: int) -> Iterator[np.ndarray]:
     """Yield events as `_read_event_groups`, for any compression and layout: a library unpacks each packet."""
     expected_bytes = 3 * int((packets.ends - packets.starts).sum())
     joined, filled, is_first = memoryview(bytearray()), 0, True
-    for events in unpack_packets(packets, _find_events):
+    for events in unpack_packets(packets, find_events):
         end = filled + len(events)
         if end > len(joined):
             # NumPy's memory uses large pages, of which untouched ones cost nothing.
@@ -184,7 +184,7 @@ def _join_packets(packets: Packets, count: int) -> Iterator[np.ndarray]:
         yield np.frombuffer(joined[:filled], EVENT)
 
 
-def _find_events(content: bytes) -> memoryview:
+def find_events(content: bytes) -> memoryview:
     """Return the bytes of the events in a packet."""
     table = FlatBufferTable(content)
     field = table.find_field(0)
@@ -197,7 +197,7 @@ def _find_events(content: bytes) -> memoryview:
     return memoryview(content)[start + 4 : end]
 
 
-def _build_stream(events: np.ndarray, width: int, height: int, last_us: int, notes: Mapping[str, int]) -> EventStream:
+def build_events(events: np.ndarray, width: int, height: int, last_us: int, notes: Mapping[str, int]) -> EventStream:
     """Return the stream of some events; `last_us` is the time of the previous event."""
     outside, backwards, polarities = _check_events(events.view(np.uint64), width, height)
     if outside:

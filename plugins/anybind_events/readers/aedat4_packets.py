@@ -117,7 +117,7 @@ def find_packets(path: Path, kind: str, source: str | int | None, strict: bool) 
         start = HEADER_OFFSET + int.from_bytes(file.read(4), "little")
         if start > size:
             raise BadInput(f"truncated: the header ends at byte {start}, the file at byte {size}")
-        compression, table_offset, streams = _read_header(file.read(start - HEADER_OFFSET))
+        compression, table_offset, streams = read_stream_header(file.read(start - HEADER_OFFSET))
         number = _select_stream(path, kind, source, streams)
         complete = start <= table_offset <= size
         end = table_offset if complete else size
@@ -155,7 +155,7 @@ def _select_stream(path: Path, kind: str, source: str | int | None, streams: dic
     return int(choose_source(path, details, source, "frames" if is_frames else "events"))
 
 
-def _read_header(header: bytes) -> tuple[int, int, dict[int, StreamInfo]]:
+def read_stream_header(header: bytes) -> tuple[int, int, dict[int, StreamInfo]]:
     """Return the compression, the byte of the table after the packets (-1: none), and the streams by their number."""
     try:
         table = FlatBufferTable(header, prefixed=False)
@@ -288,7 +288,7 @@ def _read_uint32(data: np.ndarray, offset: int) -> np.int64:
 
 def unpack_packets(packets: Packets, decode: Callable[[bytes], T]) -> Iterator[T]:
     """Yield the decoded contents of each packet; errors name the byte of the packet."""
-    unpack, view = _create_unpacker(packets.compression), packets.data.data
+    unpack, view = create_unpacker(packets.compression), packets.data.data
     packet_bounds = zip(packets.starts.tolist(), packets.ends.tolist(), packets.offsets.tolist(), strict=True)
     for start, end, offset in packet_bounds:
         try:
@@ -298,7 +298,7 @@ def unpack_packets(packets: Packets, decode: Callable[[bytes], T]) -> Iterator[T
         yield content
 
 
-def _create_unpacker(compression: int) -> Callable[[memoryview], bytes]:
+def create_unpacker(compression: int) -> Callable[[memoryview], bytes]:
     """Return a function that unpacks a packet. Lengths stated in packets are not trusted."""
     if compression == NONE:
         return bytes

@@ -69,7 +69,7 @@ class TextReader(Reader):
             return False
         complete = head[: head.rfind(b"\n") + 1] or head  # the last line may be incomplete
         try:
-            layout = _find_layout(io.BytesIO(complete), None)
+            layout = find_layout(io.BytesIO(complete), None)
         except BadInput:
             return False
         rows = [split_fields(line, layout.delimiter) for line in complete[layout.start :].splitlines()]
@@ -114,7 +114,7 @@ class TextReader(Reader):
         """
         check_options(time_unit, scale, on_disorder)
         with name_file_in_errors(path), path.open("rb") as file:
-            layout = _find_layout(file, columns)
+            layout = find_layout(file, columns)
             stop, notes = find_end_of_events(path, file, layout, strict)
             batches = partial(read_batches, file, layout, stop)
             try:
@@ -162,7 +162,7 @@ class TextReader(Reader):
                 frame.write_csv(file, include_header=False, separator=delimiter)
 
 
-def _find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
+def find_layout(file: IO[bytes], columns: str | None) -> TextLayout:
     """Find the layout from the lines up to the first event; raise `BadInput` if it is ambiguous."""
     names, size, start, unit = None, None, 0, None
     for number in range(1, MAX_HEADER_LINES):

@@ -91,14 +91,14 @@ def read_batches(file: IO[bytes], layout: TextLayout, stop: int, count: int) -> 
             raise BadInput(f"line {line}: longer than {len(data)} bytes")
         data, rest = data[:cut], data[cut:]
         if data.strip():
-            yield _parse_lines(data, line, layout)
+            yield parse_lines(data, line, layout)
             is_empty = False
         line += data.count(b"\n")
     if is_empty:
         yield [np.empty(0, np.int64)] * len(layout.indices)
 
 
-def _parse_lines(data: bytes, line: int, layout: TextLayout) -> Batch:
+def parse_lines(data: bytes, line: int, layout: TextLayout) -> Batch:
     """Parse the columns of complete lines, the first of which is number `line`."""
     columns = _parse_fast(data, layout)
     middle = data.find(b"\n", len(data) // 2) + 1
@@ -109,7 +109,7 @@ def _parse_lines(data: bytes, line: int, layout: TextLayout) -> Batch:
         return _parse_line_by_line(data, line, layout)
     # Bisection: only the few lines around an error are parsed one by one.
     halves = (data[:middle], line), (data[middle:], line + data.count(b"\n", 0, middle))
-    parsed = [_parse_lines(half, first, layout) for half, first in halves if half]
+    parsed = [parse_lines(half, first, layout) for half, first in halves if half]
     return [np.concatenate(parts) for parts in zip(*parsed, strict=True)]
 
 

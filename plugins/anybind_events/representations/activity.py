@@ -93,7 +93,7 @@ def find_dense_window(stream: EventStream, box: Box, density: float) -> tuple[in
 def _sum_blocks(counts: np.ndarray, side: int) -> np.ndarray:
     """Sum (height, width) counts in square blocks; incomplete ones at the right and bottom are scaled up."""
     rows, columns = np.arange(0, counts.shape[0], side), np.arange(0, counts.shape[1], side)
-    sums = np.add.reduceat(np.add.reduceat(counts, rows, axis=0, dtype=np.int64), columns, axis=1).astype(np.float64)
+    sums = np.add.reduceat(np.add.reduceat(counts, columns, axis=1, dtype=np.int64), rows, axis=0).astype(np.float64)
     heights, widths = np.minimum(side, counts.shape[0] - rows), np.minimum(side, counts.shape[1] - columns)
     return sums * (side * side / (heights[:, None] * widths))
 

@@ -313,11 +313,15 @@ def draw_counts_on_white(counts: np.ndarray, limit: float, frame: np.ndarray) ->
 def limit_to_neighbours(counts: np.ndarray, limited: np.ndarray) -> None:
     """Write each count, (height, width), or the largest of its eight neighbours if that is smaller."""
     height, width = counts.shape
+    empty, padded = np.zeros(width, np.uint32), np.zeros((2, width + 2), np.uint32)
     for row in range(height):
+        above = counts[row - 1] if row > 0 else empty
+        below = counts[row + 1] if row + 1 < height else empty
+        own = counts[row]
+        outer, inner = padded[0], padded[1]  # a margin on both sides: loops without branches are vectorised
         for column in range(width):
-            largest = np.uint32(0)
-            for other_row in range(max(row - 1, 0), min(row + 2, height)):
-                for other_column in range(max(column - 1, 0), min(column + 2, width)):
-                    if other_row != row or other_column != column:
-                        largest = max(largest, counts[other_row, other_column])
-            limited[row, column] = min(counts[row, column], largest)
+            outer[column + 1] = max(above[column], below[column])
+            inner[column + 1] = own[column]
+        for column in range(width):
+            beside = max(max(outer[column], outer[column + 2]), max(inner[column], inner[column + 2]))
+            limited[row, column] = min(own[column], max(beside, outer[column + 1]))

@@ -1,0 +1,114 @@
+"""Measure `watch` on a recording that is replayed in a loop at an event rate: `make bench-live`.
+
+    python benchmarks/live.py [RECORDING] [--rate 2e6] [--seconds 60] [--stride 100ms] [--chart FILE.svg]
+
+The latency is from the end of a window, by the schedule of the replay, to its answer: chunks of 5 ms, queue, activity,
+representation and encoder included. Every 20th window is embedded again, by `Binder.embed`, and compared. Memory is the
+resident set of the process. Latencies depend on what else runs on the machine: the load is recorded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+import anybind
+from anybind.commandline import print_table, print_text
+from anybind.plugin import charts
+from anybind_classification import WatchSummary, watch
+from anybind_classification.demo_images import RECORDING
+from anybind_events.live.replay import Replay
+
+RESULTS = Path(__file__).parent / "results" / "live.json"
+LABELS = ("a face", "a hand", "a car", "a ball", "a person walking", "a building", "a tree", "a bicycle")
+COMPARED = 20
+"""Every window of this number is embedded again."""
+MAX_COMPARED = 20
+WARM_UP_S = 5.0
+"""Seconds after which memory counts as settled."""
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recording", nargs="?", type=Path, default=RECORDING)
+    parser.add_argument("--rate", type=float, default=2e6, help="events per second (default: 2e6)")
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--window", default="100ms")
+    parser.add_argument("--stride", default="100ms")
+    parser.add_argument("--chart", type=Path, help="SVG of memory over time to write")
+    parser.add_argument("--output", type=Path, help="JSON file (default: benchmarks/results/live.json)")
+    arguments = parser.parse_args()
+    result = measure(arguments)
+    rows = [(name, json.dumps(value)) for name, value in result.items() if name != "memory_mib"]
+    print_table(("", "value"), rows)
+    if arguments.chart:
+        charts.save_chart(charts.draw_lines({"": result["memory_mib"]}, x="s", y="MiB"), arguments.chart)
+        print_text(f"chart: {arguments.chart}")
+    (arguments.output or RESULTS).write_text(json.dumps(result, indent=1) + "\n")
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, object]:
+    """Watch the replay for a time; return the figures."""
+    binder = anybind.load("mini")
+    source = Replay(arguments.recording, rate=arguments.rate, loop=True)
+    summary, latencies, memory, compared = WatchSummary(), [], [], []
+    load_before = os.getloadavg()[0]
+    for number, answer in enumerate(
+        watch(source, LABELS, binding=binder, window=arguments.window, stride=arguments.stride)
+    ):
+        now = time.monotonic()
+        elapsed_s = now - source.start_s
+        summary.add(answer)
+        latencies.append(1e3 * (elapsed_s - answer.end_us / 1e6))
+        memory.append((round(elapsed_s, 2), round(read_memory_mib(), 1)))
+        if number % COMPARED == 0 and len(compared) < MAX_COMPARED and answer.embedding is not None:
+            # A copy: a view would keep the whole buffer of the source in memory.
+            compared.append((answer.sample[np.arange(len(answer.sample))], answer.embedding.vectors))
+        if elapsed_s >= arguments.seconds:
+            break
+    offline = binder.embed("event", [sample for sample, _ in compared], batch_size=1).vectors
+    difference = np.abs(offline - np.concatenate([vectors for _, vectors in compared])).max()
+    settled = [mib for at, mib in memory if at >= min(WARM_UP_S, arguments.seconds / 2)]
+    p50, p99 = np.percentile(latencies, (50, 99)).round(1).tolist()
+    figures = summary.to_dict()
+    assert summary.last is not None
+    return {
+        "recording": arguments.recording.name,
+        "sensor": f"{summary.last.sample.width}x{summary.last.sample.height}",
+        "rate_events_per_s": arguments.rate,
+        "seconds": arguments.seconds,
+        "window": arguments.window,
+        "stride": arguments.stride,
+        "windows": figures["windows"],
+        "answers_per_s": round(len(latencies) / memory[-1][0], 2),
+        "window_end_to_answer_ms": {"p50": p50, "p99": p99, "max": round(max(latencies), 1)},
+        "encoder_calls": figures["encoder_calls"],
+        "counts": figures["counts"],
+        "shares": figures["shares"],
+        "embeddings_compared": len(compared),
+        "largest_difference": float(f"{difference:.2g}"),
+        "memory_range_mib": round(max(settled) - min(settled), 1),
+        "memory_mib": memory[:: max(1, len(memory) // 60)],
+        "load_average": [load_before, os.getloadavg()[0]],
+        "cpus": os.cpu_count(),
+        "processor": platform.processor() or platform.machine(),
+        "packages": {name: version(name) for name in ("numpy", "numba", "onnxruntime")},
+    }
+
+
+def read_memory_mib() -> float:
+    """Return the resident memory of this process, MiB (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+if __name__ == "__main__":
+    main()

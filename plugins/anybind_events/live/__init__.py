@@ -1,0 +1,1 @@
+"""Live sources of events, and the windows of what they send."""

@@ -1,0 +1,71 @@
+"""The standard input as a source: what another program, such as a camera's driver, writes."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from collections.abc import Iterator, Mapping
+
+from anybind.plugin import BadInput, BadOption
+from anybind_events.live.decoding import decode_bytes
+from anybind_events.live_source import LiveSource
+from anybind_events.stream import EventStream
+from anybind_events.time_unit import check_time_unit
+
+POLL_S = 0.1
+"""Seconds after which a waiting source notices that it was closed."""
+
+
+class StandardInput(LiveSource):
+    """Bytes of EVT2, EVT2.1 or EVT3 with their header, or lines of text, on the standard input."""
+
+    def __init__(
+        self, *, size: str | None = None, columns: str | None = None, time_unit: str = "us", descriptor: int = 0
+    ) -> None:
+        """Set what the data do not say.
+
+        Args:
+            size: `WIDTHxHEIGHT` of the sensor in pixels. [default: that of the header]
+            columns: order of the columns of a text, such as `txyp`. [default: that of its header]
+            time_unit: unit of the times of a text that names none: s, ms, us or ns.
+            descriptor: file descriptor to read. [default: 0, the standard input]
+
+        Raises:
+            BadOption: an invalid size or unit.
+        """
+        check_time_unit(time_unit)
+        self._size = None if size is None else parse_size(size)
+        self._columns, self._time_unit, self._descriptor = columns, time_unit, descriptor
+        self._closed = False
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        return {
+            "size": self._size and "x".join(map(str, self._size)),
+            "columns": self._columns,
+            "time_unit": self._time_unit,
+            "descriptor": self._descriptor,
+        }
+
+    def close(self) -> None:
+        self._closed = True
+
+    def chunks(self) -> Iterator[EventStream]:
+        if os.isatty(self._descriptor):
+            raise BadInput("stdin: expected a pipe, got a terminal; write `camera-program | anybind watch - ...`")
+        yield from decode_bytes(self._read, "stdin", size=self._size, columns=self._columns, time_unit=self._time_unit)
+
+    def _read(self, count: int) -> bytes:
+        while sys.platform != "win32" and not select.select([self._descriptor], [], [], POLL_S)[0]:
+            if self._closed:
+                return b""
+        return b"" if self._closed else os.read(self._descriptor, count)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Convert `WIDTHxHEIGHT` to two numbers; raise `BadOption` for another text."""
+    width, _, height = str(text).partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise BadOption(f"size: expected WIDTHxHEIGHT in pixels, such as 640x480, got {text!r}")
+    return int(width), int(height)

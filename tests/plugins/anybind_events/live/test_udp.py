@@ -1,0 +1,119 @@
+"""Packets of SPIF over UDP."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import anybind
+from anybind.errors import BadInput, BadOption
+from anybind_events import LiveWindow
+from anybind_events.live.udp import UdpInput
+from anybind_events.live_source import SourceStalled
+from helpers.streams import list_events, move_bar
+
+AESTREAM = shutil.which("aestream")
+
+
+def find_free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def pack(stream, timed: bool, per_packet: int = 32) -> list[bytes]:
+    """Pack events as aestream does."""
+    pixels = stream.x.astype(np.uint32) << 16 | stream.y | stream.p.astype(np.uint32) << 15
+    words = np.stack([pixels, stream.t.astype(np.uint32)], axis=1) if timed else pixels[:, None] | np.uint32(1 << 31)
+    return [words[first : first + per_packet].astype("<u4").tobytes() for first in range(0, len(words), per_packet)]
+
+
+def collect(windows: Iterator[LiveWindow]) -> list[LiveWindow]:
+    """Collect windows until the source stalls."""
+    collected = []
+    with pytest.raises(SourceStalled):
+        for window in windows:
+            collected.append(window)
+    return collected
+
+
+@contextmanager
+def listen(**options: object) -> Iterator[tuple[int, Iterator[LiveWindow]]]:
+    """Yield a port and the windows of 10 ms of what is sent to it."""
+    port = find_free_port()
+    yield port, UdpInput(size="64x64", port=port, **options).windows("10ms", drop="block", timeout=0.5)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_timed_events_are_decoded_as_they_were_packed(chunk: int) -> None:
+    stream = move_bar(100_000, noise_hz=2)
+    source, packets = UdpInput(size="64x64"), pack(stream, True)
+    chunks = [source.decode(packets[first : first + chunk]) for first in range(0, len(packets), chunk)]
+    assert list_events(*chunks) == list_events(stream)
+
+
+def test_events_without_times_have_that_of_their_arrival() -> None:
+    stream = move_bar(100_000)
+    chunk = UdpInput(size="64x64").decode(pack(stream, False, 128))
+    assert [row[:2] + row[3:] for row in list_events(chunk)] == [row[:2] + row[3:] for row in list_events(stream)]
+    assert chunk.duration_us == 0
+
+
+def test_times_go_on_after_the_clock_of_32_bits_wraps() -> None:
+    stream = move_bar(100_000)
+    shifted = type(stream)(stream.x, stream.y, stream.t + 2**32 - 50_000, stream.p, 64, 64)
+    source = UdpInput(size="64x64")
+    chunks = [source.decode([packet]) for packet in pack(shifted, True)]
+    assert list_events(*chunks) == list_events(shifted)
+
+
+def test_garbage_is_dropped_and_counted() -> None:
+    stream = move_bar(100_000)
+    outside = np.array([3000 << 16 | 5, 7], "<u4").tobytes()
+    good = pack(stream, True)
+    ending = good[0] + np.array([0x82F98800, 0x7FFF, 0x40D68E, 0], "<u4").tobytes()
+    source = UdpInput(size="64x64")
+    chunk = source.decode([b"", b"abc", good[0][:-4], outside, ending, *good[1:]])
+    assert list_events(chunk) == list_events(stream)
+    assert chunk.notes == {"invalid_packets": 4, "outside": 1}
+
+
+def test_two_sources_on_one_port_are_one_error() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        with pytest.raises(BadInput, match=f"UDP port {port} .*--source-option port="):
+            next(UdpInput(size="64x64", port=port).windows("10ms"))
+
+
+def test_a_silent_port_stalls() -> None:
+    with listen() as (_, windows), pytest.raises(SourceStalled):
+        next(windows)
+
+
+@pytest.mark.parametrize("options", [{"size": "64"}, {"size": "64x64", "port": -1}, {"size": "64x64", "port": "a"}])
+def test_invalid_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(BadOption):
+        UdpInput(**options)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(AESTREAM is None, reason="needs aestream")
+def test_packets_of_aestream_arrive(test_data: Path) -> None:
+    assert AESTREAM is not None
+    path, port = test_data / "events" / "ncars.dat", find_free_port()
+    windows = UdpInput(size="120x100", port=port).windows("10ms", drop="block", timeout=3)
+    command = [AESTREAM, "input", "file", str(path), "output", "udp", "127.0.0.1", str(port)]
+    sender = subprocess.Popen(["sh", "-c", 'sleep 1; exec "$@"', "sh", *command, "--include-timestamp", "true"])
+    received = [row for window in collect(windows) for row in list_events(window.events)]
+    assert sender.wait(10) == 0
+    sent = list_events(anybind.read(path))
+    assert received[: len(sent)] == sent
+    assert len(received) < len(sent) + 30  # words without meaning in the last packet
