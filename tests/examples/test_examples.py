@@ -72,7 +72,7 @@ def test_parts_with_missing_packages_are_listed_without_an_error(examples_enviro
     assert [each for part in checked["parts"] for each in part["checks"] if each["status"] == "failed"] == []
     (image,) = [part for part in checked["parts"] if part["name"] == "mini-image"]
     reasons = [each["message"] for each in image["checks"] if each["status"] == "skipped"]
-    assert any("pip install 'anybind[mini]'" in reason for reason in reasons)
+    assert any("pip install 'anybind[mini-torch]'" in reason for reason in reasons)
 
 
 @pytest.mark.slow

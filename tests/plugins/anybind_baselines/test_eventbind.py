@@ -74,7 +74,7 @@ def test_the_base_image_encoder_is_unchanged(clip, eventbind):
 
 def test_prompts_need_a_vision_transformer():
     with pytest.raises(BadOption, match="set prompts = 0"):
-        EventBindEncoder(anybind.load("mini").encoder("image"))
+        EventBindEncoder(anybind.load("mini").encoder("image", "torch"))
 
 
 def test_the_triple_alignment_equals_its_equation_in_float64():

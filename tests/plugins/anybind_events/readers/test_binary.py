@@ -264,7 +264,7 @@ def test_chunks_of_a_large_file_need_the_memory_of_a_block(tmp_path: Path) -> No
     tracemalloc.start()
     try:
         assert sum(len(part) for part in DatReader().chunks(path, count=1000)) == 3_000_000
-        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        assert tracemalloc.get_traced_memory()[1] < 12 << 20  # the file has 24 MB
     finally:
         tracemalloc.stop()
 
