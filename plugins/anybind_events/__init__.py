@@ -259,6 +259,7 @@ def _register_sources(registry: Registrar) -> None:
             summary="events as they happen",
             target="anybind_events.live_source:LiveSource",
             spec="anybind_events.live_source:SourceSpec",
+            checks="anybind_events.source_conformance:CHECKS",
         )
     )
     for name, summary, target in SOURCES:

@@ -55,8 +55,9 @@ def check_weights_licence(case: Case[Part[Spec]]) -> None:
 def check_modality(case: Case[Part[Spec]]) -> None:
     spec = case.part.spec
     assert isinstance(spec, READS_SAMPLES)
-    depends = not isinstance(spec, ReaderSpec) and takes_option(case.part.load(), "modality")
-    assert spec.modality or depends, "the modality is empty"
+    if not spec.modality:
+        depends = not isinstance(spec, ReaderSpec) and takes_option(case.part.load(), "modality")
+        assert depends, "the modality is empty"
     assert not isinstance(spec, ReaderSpec) or spec.suffixes, "the suffixes are empty"
 
 
