@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ import anybind
 from anybind.errors import BadInput, BadOption
 from anybind_classification import LiveAnswer, LivePage, watch
 from anybind_classification.demo_images import RECORDING
+
 
 @pytest.fixture(scope="module")
 def answers() -> list[LiveAnswer]:
@@ -96,6 +96,3 @@ def test_a_used_port_is_one_error(page: LivePage) -> None:
         LivePage(port)
     with pytest.raises(BadOption, match="0 to 65535"):
         LivePage(70_000)
-
-
-@pytest.mark.slow
