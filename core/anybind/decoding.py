@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GUARD = 'a script needs `if __name__ == "__main__":`'
 MAX_POOLS = 4
-"""Pools that are kept: one for each modality of a dataset."""
+"""Number of cached pools: one for each modality of a dataset."""
 
 
 class DecodingPool:
@@ -69,7 +69,7 @@ _lock = threading.Lock()
 
 
 def open_pool(load_encoder: Callable[[], Encoder], workers: int) -> DecodingPool:
-    """Return the processes for an encoder; the last few pools are kept, since each start takes seconds.
+    """Return the processes for an encoder; the last few pools are cached, since each start takes seconds.
 
     Args:
         load_encoder: called in each process; sent there, and a part of the key, so a `partial` of a function.
