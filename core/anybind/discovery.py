@@ -98,10 +98,11 @@ def _contain() -> Iterator[None]:
         interrupted.set()
         raise KeyboardInterrupt
 
-    process, leave = os.getpid(), os._exit
+    process, thread, leave = os.getpid(), threading.get_ident(), os._exit
 
     def refuse_exit(status: int) -> None:
-        if os.getpid() != process:  # a child that the code forked ends as it should
+        # A child that the code forked ends as it should, and another thread may have to end the process meanwhile.
+        if (os.getpid(), threading.get_ident()) != (process, thread):
             leave(status)
         raise PluginError(f"it called os._exit({status})")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,22 @@ def test_what_a_plugin_prints_while_it_is_imported_does_not_reach_stdout(make_di
         result = run_anybind("evaluate", "odd", "--data", site, "--modality", "image", path=site)
         assert result.stdout == ""
     assert "hello" in result.stderr
+
+
+def test_another_thread_can_end_the_process_while_a_plugin_is_imported(make_distribution):
+    # A decoding process ends so if its parent does while it starts.
+    source = "import threading, time\nthreading.main_thread().may_end.set()\ntime.sleep(9)\n"
+    site = make_distribution("slow", {"slow": "slow_plugin"}, {"slow_plugin": source})
+    code = """
+    import os, threading
+    import anybind.registry
+    may_end = threading.main_thread().may_end = threading.Event()
+    threading.Thread(target=lambda: (may_end.wait(), os._exit(7)), daemon=True).start()
+    anybind.registry.registry()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    result = subprocess.run(command, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=False)
+    assert result.returncode == 7, result.stderr
 
 
 def test_an_interrupt_of_the_user_ends_the_program(make_distribution):
