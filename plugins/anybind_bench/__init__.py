@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from anybind.plugin import CommandSpec, KindSpec, Registrar, hookimpl
+from anybind.plugin import BindingSpec, CommandSpec, EncoderSpec, KindSpec, Registrar, hookimpl
 from anybind_bench.suite import SuiteSpec
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ SUITES = (
     ("languagebind-zero-shot", "LanguageBind's zero-shot results on audio, depth and thermal images"),
 )
 
+MTEB_MODALITIES = ("text", "image", "sound", "video")
+
 
 def __getattr__(name: str) -> object:
     for module, names in _MODULES.items():
@@ -81,6 +83,27 @@ def register(registry: Registrar) -> None:
     )
     for name, summary in SUITES:
         registry.add(SuiteSpec(name=name, summary=summary, target=f"anybind_bench:suites/{name}.toml"))
+    for modality in MTEB_MODALITIES:
+        registry.add(
+            EncoderSpec(
+                name=f"mteb-{modality}",
+                summary=f"{modality} encoder of a model of MTEB's registry, or of a sentence-transformers folder",
+                target=f"anybind_bench.mteb.models:load_{modality}_encoder",
+                modality=modality,
+                weights_licence="as published with the model",
+                extra="mteb",
+            )
+        )
+    registry.add(
+        BindingSpec(
+            name="mteb",
+            summary="any dense model of MTEB's registry that runs no code of its repository",
+            target="anybind_bench.mteb.models:mteb_binding",
+            modalities=MTEB_MODALITIES,
+            forms=("mteb:ORG/MODEL", "mteb:DIR"),
+            extra="mteb",
+        )
+    )
     registry.add(
         CommandSpec(
             name="bench",

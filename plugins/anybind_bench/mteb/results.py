@@ -106,7 +106,7 @@ def _make_task_result(name: str, cells: Sequence[Cell]) -> TaskResult:
 
 
 def _describe_cells(binding: str, cells: Iterable[Cell]) -> BindingMeta:
-    """Describe a binding by its results; weights need not be loaded. Raise `BadInput` for two encoders of a modality."""
+    """Describe a binding by its results alone; raise `BadInput` for two encoders of a modality."""
     encoders: dict[str, str] = {}
     for cell in cells:
         for modality, identity in (cell.result.encoders if cell.result else {}).items():

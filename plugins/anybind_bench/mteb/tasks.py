@@ -122,9 +122,7 @@ class RetrievalTask(AbsTaskRetrieval):
         self.data_loaded = True
 
 
-def _make_metadata(
-    dataset: Dataset, name: str, names: Sequence[str], *, is_retrieval: bool = False
-) -> DatasetMetadata:
+def _make_metadata(dataset: Dataset, name: str, names: Sequence[str], *, is_retrieval: bool = False) -> DatasetMetadata:
     fields: dict[str, Any] = {
         "name": name,
         "type": "Any2AnyRetrieval" if is_retrieval else "ZeroShotClassification",
