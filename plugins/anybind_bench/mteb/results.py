@@ -46,13 +46,13 @@ def write_mteb_results(
     if not cells:
         raise BadInput(f"{', '.join(str(run.folder) for run in runs)}: no finished evaluations to write")
     contents: dict[Path, TaskResult | BindingMeta] = {}  # all of them, before the first is written
-    cache = mteb.ResultCache(output)
     for binding in dict.fromkeys(cell.binding for _, cell in cells):
         own = [(suite, cell) for suite, cell in cells if cell.binding == binding]
         meta = _describe_cells(binding, [cell for _, cell in own])
         tasks = {name: _make_task_result(name, members) for name, members in _group_by_task(own).items()}
-        contents |= {cache.get_task_result_path(name, meta): result for name, result in tasks.items()}
-        contents[cache.get_task_result_path("model_meta", meta)] = meta
+        folder = Path(output) / "results" / meta.model_name_as_path() / str(meta.revision)
+        contents |= {folder / f"{name}.json": result for name, result in tasks.items()}
+        contents[folder / "model_meta.json"] = meta
     for path, content in contents.items():
         _write_content(path, content)
     return [path for path, content in contents.items() if isinstance(content, TaskResult)]

@@ -22,7 +22,7 @@ class ContentHashEncoder(Encoder):
 
     space = Space("content-hash", 16)
     weights_hash = "0" * 12
-    preprocessing: Mapping[str, Any] = {"hash": "SHA-256"}  # noqa: RUF012
+    preprocessing: Mapping[str, Any] = {"hash": "SHA-256"}
 
     def __init__(self, *, modality: str) -> None:
         self.modality = modality

@@ -25,7 +25,8 @@ from mteb.abstasks.sts import AbsTaskSTS  # noqa: E402
 from mteb.abstasks.task_metadata import TaskMetadata  # noqa: E402
 from mteb.abstasks.zeroshot_classification import AbsTaskZeroShotClassification  # noqa: E402
 
-from anybind_bench.mteb import as_mteb_encoder, encoder as encoder_module  # noqa: E402
+from anybind_bench.mteb import as_mteb_encoder  # noqa: E402
+from anybind_bench.mteb import encoder as encoder_module  # noqa: E402
 
 TEMPLATE = "a photo of a {}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from helpers.mteb_mocks import evaluate_mock, install_wav_encoder, list_mocks
 
 mteb = pytest.importorskip("mteb", reason="MTEB is not installed: pip install 'anybind[mteb]'")
@@ -36,7 +37,7 @@ ANY_EMBEDDING = {
     "MockVideoClusteringTask",
 }
 """Tasks with one score for any embeddings: two samples for two clusters, one caption for each image, one label set."""
-SHUFFLES = 16
+SHUFFLES = 10
 
 
 class ShuffledEncoder:
