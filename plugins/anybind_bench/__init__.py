@@ -18,9 +18,10 @@ from anybind_bench.suite import SuiteSpec
 
 if TYPE_CHECKING:
     from anybind_bench.cell import Cell, State
-    from anybind_bench.report import write_report
+    from anybind_bench.report import write_leaderboard, write_report
     from anybind_bench.results import SuiteResults, read_results
     from anybind_bench.run import run_suite
+    from anybind_bench.submissions import check_submissions, write_submissions
     from anybind_bench.suite import Evaluation, Suite, find_suite
 
 __all__ = [
@@ -29,19 +30,23 @@ __all__ = [
     "State",
     "Suite",
     "SuiteResults",
+    "check_submissions",
     "find_suite",
     "read_results",
     "run_suite",
+    "write_leaderboard",
     "write_report",
+    "write_submissions",
 ]
 
 anybind_contract = 1
 
 _MODULES = {
     "anybind_bench.cell": ("Cell", "State"),
-    "anybind_bench.report": ("write_report",),
+    "anybind_bench.report": ("write_leaderboard", "write_report"),
     "anybind_bench.results": ("SuiteResults", "read_results"),
     "anybind_bench.run": ("run_suite",),
+    "anybind_bench.submissions": ("check_submissions", "write_submissions"),
     "anybind_bench.suite": ("Evaluation", "Suite", "find_suite"),
 }
 """Public names by module, imported lazily so that listing plugins stays light."""
