@@ -221,12 +221,14 @@ def _read_strict_json(path: Path) -> object:
 
 def _list_differing_evaluations(valid: Sequence[CheckedSubmission]) -> list[str]:
     """List evaluations that have the title of another one in a file before, and other options."""
-    known: dict[tuple[str, str], tuple[str, Path]] = {}
+    definitions: dict[tuple[str, str], tuple[str, Path]] = {}
     problems = []
     for each in valid:
         for evaluation in each.results.suite.evaluations:
             definition = evaluation.serialize_definition()
-            previous, path = known.setdefault((each.results.suite.name, evaluation.title), (definition, each.path))
+            previous, path = definitions.setdefault(
+                (each.results.suite.name, evaluation.title), (definition, each.path)
+            )
             if previous != definition:
                 problems.append(f"{each.path}: evaluation {evaluation.title[:80]!r} has other options than in {path}")
     return problems

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
+import pydantic
 from mteb.models.model_meta import ModelMeta, ScoringFunction
 from mteb.types import Licenses
 
@@ -22,7 +23,7 @@ MTEB_NAMES = {"sound": "audio"}
 class BindingMeta(ModelMeta):
     """Metadata of a binding: modalities are MTEB's, and the names of those that MTEB does not have, such as `event`."""
 
-    modalities: list[str]  # pyright: ignore[reportIncompatibleVariableOverride]
+    modalities: list[str] = pydantic.Field(default_factory=lambda: ["text"])  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 def get_column(modality: str) -> str:

@@ -38,7 +38,7 @@ TASK = TaskMetadata(
     name="anybind", description="embeddings for anybind", type="STS", main_score="none", eval_langs=["eng-Latn"],
     dataset={"path": "none", "revision": "1"},
 )  # fmt: skip
-"""The task that models are told: their embeddings do not depend on it, unless they have instructions."""
+"""The task passed to models: embeddings do not depend on it, unless a model has instructions."""
 ENCODE_BATCH = 32
 
 
@@ -117,16 +117,19 @@ class MtebModelEncoder(Encoder):
     def __init__(self, modality: str, model: str) -> None:
         self.modality, self.name = modality, model
         self._model = load_model(model, "cpu")
+        module = getattr(self._model, "model", None)
+        self._weights_hash = (
+            tensors.hash_state(module.state_dict())
+            if isinstance(module, torch.nn.Module)
+            else tables.hash_settings([model, self._model.mteb_model_meta.revision])
+        )
         dim = self.encode([make_probe(modality)]).shape[1]  # metadata give several, or none
         self.space = Space(f"mteb:{model}", dim, f"weights:{self.weights_hash}")
 
-    @functools.cached_property
+    @property
     def weights_hash(self) -> str:
         """Hash of the weights; for a model without torch weights, of its name and revision."""
-        module = getattr(self._model, "model", None)
-        if isinstance(module, torch.nn.Module):
-            return tensors.hash_state(module.state_dict())
-        return tables.hash_settings([self.name, self._model.mteb_model_meta.revision])
+        return self._weights_hash
 
     @property
     def preprocessing(self) -> dict[str, object]:
@@ -142,7 +145,7 @@ class MtebModelEncoder(Encoder):
         convert: dict[str, Callable[[Any], object]] = {
             "image": PIL.Image.fromarray,
             "sound": lambda clip: {"array": clip.mono().samples[0], "sampling_rate": clip.rate},
-            "video": lambda video: VideoFrames(cast("samples.VideoSample", video)),
+            "video": lambda video: VideoFrameDecoder(cast("samples.VideoSample", video)),
         }
         return convert[self.modality](sample) if self.modality in convert else sample
 
@@ -160,7 +163,7 @@ class MtebModelEncoder(Encoder):
         return normalize(np.asarray(rows, np.float32))
 
 
-class VideoFrames:
+class VideoFrameDecoder:
     """The frames of a video, as far as MTEB's collators use the decoder of torchcodec."""
 
     def __init__(self, video: samples.VideoSample) -> None:
@@ -192,7 +195,7 @@ def make_probe(modality: str) -> object:
         "text": "a",
         "image": PIL.Image.fromarray(pixels),
         "sound": {"array": np.zeros(16_000, np.float32), "sampling_rate": 16_000},
-        "video": VideoFrames(video),
+        "video": VideoFrameDecoder(video),
     }[modality]
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import datasets
 import numpy as np
 import PIL.Image
+import pydantic
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.abstasks.task_metadata import TaskMetadata
 from mteb.abstasks.zeroshot_classification import AbsTaskZeroShotClassification
@@ -71,9 +72,11 @@ def as_mteb_task(
 class DatasetMetadata(TaskMetadata):
     """Metadata of a task on a dataset of ours; modalities may be ones that MTEB does not have."""
 
-    modalities: list[str]  # pyright: ignore[reportIncompatibleVariableOverride]
+    modalities: list[str] = pydantic.Field(default_factory=lambda: ["text"])  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def get_modalities(self, prompt_type: PromptType | None = None) -> list[str]:
+    def get_modalities(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, prompt_type: PromptType | None = None
+    ) -> list[str]:
         """Return all modalities, or those of queries or documents: the second, the first."""
         if prompt_type is None:
             return self.modalities
@@ -88,14 +91,14 @@ class ZeroShotTask(AbsTaskZeroShotClassification):
     template: str
     input_column_name: str  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def load_data(self, **kwargs: Any) -> None:
+    def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
         """List the samples; files are read when they are embedded."""
         classes = list(self.source.classes)
         columns = {
             self.input_column_name: _make_column(self.source, self.modality),
             "label": [classes.index(item.label) for item in self.source.items],
         }
-        self.dataset = datasets.DatasetDict({SPLIT: datasets.Dataset.from_dict(columns)})
+        self.dataset = cast("Any", datasets.DatasetDict({SPLIT: datasets.Dataset.from_dict(columns)}))
         self.data_loaded = True
 
     def get_candidate_labels(self) -> list[str]:
@@ -109,7 +112,7 @@ class RetrievalTask(AbsTaskRetrieval):
     modality: str
     query: str
 
-    def load_data(self, **kwargs: Any) -> None:
+    def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
         """List the samples; files are read when they are embedded."""
         ids = [item.id for item in self.source.items]
         columns = {

@@ -192,9 +192,9 @@ def _list_main_columns(table: SuiteTable) -> list[int]:
 def _make_task(table: SuiteTable, number: int) -> LeaderboardTask:
     column = table.columns[number]
     evaluation, target = column.evaluation, column.evaluation.options.get("to")
-    modalities = dict.fromkeys([evaluation.modality, *([target] if isinstance(target, str) and target else [])])
+    modalities: list[str] = [evaluation.modality, *([target] if isinstance(target, str) and target else [])]
     words = set(re.split(r"[^a-z]+", column.metric.lower()))
-    return LeaderboardTask(table.suite.name, column, tuple(modalities), bool(words & LOWER_IS_BETTER))
+    return LeaderboardTask(table.suite.name, column, tuple(dict.fromkeys(modalities)), bool(words & LOWER_IS_BETTER))
 
 
 def _count_outperformed(
