@@ -183,7 +183,7 @@ def report(
     leaderboard: Annotated[
         bool,
         typer.Option(
-            "--leaderboard", help="Write one page of bindings by tasks of all suites. [default file: leaderboard.html]"
+            "--leaderboard", help="Write one page of bindings by tasks of all suites, to --output or leaderboard.html."
         ),
     ] = False,
     as_json: AsJson = False,

