@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.plugins.anybind_bench.report.test_page import BROWSER, BROWSER_LOOK, PageParser
 
 from anybind.errors import BadInput, BadOption
 from anybind_bench.report import build_leaderboard, write_leaderboard
 from anybind_bench.submissions import write_submissions
+from helpers.pages import BROWSER, BROWSER_LOOK, PageParser
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 
@@ -139,10 +139,10 @@ def list_shown(text: str) -> list[list[str]]:
 def test_filters_and_sorting(folders, tmp_path):
     write_leaderboard(folders, tmp_path / "l.html")
     select = 'const {0} = document.getElementById("{0}"); {0}.value = "{1}"; {0}.dispatchEvent(new Event("change"));'
-    shown = list_shown(dump_page(tmp_path / "l.html", select.format("modality", "depth"), tmp_path))
-    assert shown == [["mini", "1", "1", "2"], ["own", "0", "1", "4"]]
-    shown = list_shown(dump_page(tmp_path / "l.html", select.format("licence", "unknown"), tmp_path))
-    assert shown == [["own", "0", "3", "50.00", "40.00", "4"]]
+    rows = list_shown(dump_page(tmp_path / "l.html", select.format("modality", "depth"), tmp_path))
+    assert rows == [["mini", "1", "1", "2"], ["own", "0", "1", "4"]]
+    rows = list_shown(dump_page(tmp_path / "l.html", select.format("licence", "unknown"), tmp_path))
+    assert rows == [["own", "0", "3", "50.00", "40.00", "4"]]
     click = 'document.querySelectorAll("thead button")[{}].click();'
     for column, order in ((0, ["clip-vit-b-32", "mini", "own"]), (3, ["clip-vit-b-32", "mini", "own"])):
         text = dump_page(tmp_path / "l.html", click.format(column) * 2, tmp_path)
