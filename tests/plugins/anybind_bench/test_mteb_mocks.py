@@ -102,6 +102,7 @@ def find_changing_shuffle(encoder: ShuffledEncoder, task: Any, score: float, n_s
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("group", COUNTS)
 def test_every_mock_task_has_a_score_that_depends_on_the_embeddings(mock_encoder, group, monkeypatch):
