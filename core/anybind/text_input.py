@@ -169,7 +169,7 @@ def _convert_clip_tokenizer(tokenizer: ClipTokenizer) -> str:
     import tokenizers
     from tokenizers import Regex, models, pre_tokenizers, processors
 
-    merges = [pair for pair, _ in sorted(tokenizer.bpe_ranks.items(), key=lambda entry: entry[1])]
+    merges = [(first, second) for (first, second), _ in sorted(tokenizer.bpe_ranks.items(), key=lambda entry: entry[1])]
     converted = tokenizers.Tokenizer(models.BPE(dict(tokenizer.encoder), merges, end_of_word_suffix="</w>"))
     converted.pre_tokenizer = pre_tokenizers.Sequence(  # pyright: ignore[reportAttributeAccessIssue]
         [

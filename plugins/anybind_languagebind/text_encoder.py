@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import CLIPTextConfig, CLIPTextModelWithProjection, CLIPTokenizerFast
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+from transformers import CLIPTokenizerFast as ClipTokenizer  # pyright: ignore[reportAttributeAccessIssue]
 
 from anybind.plugin import BadInput, TextInput, TorchEncoder, export, hub
 from anybind_languagebind.checkpoint import TEXT, load_checkpoint
@@ -50,7 +51,7 @@ class LanguageBindTextEncoder(TorchEncoder):
             hub.find_weights_file(model, file=file, revision=revision) for file in ("vocab.json", "merges.txt")
         )
         try:
-            tokenizer: Any = CLIPTokenizerFast(str(vocabulary), str(merges)).backend_tokenizer
+            tokenizer: Any = ClipTokenizer(str(vocabulary), str(merges)).backend_tokenizer
         except Exception as error:  # tokenizers in Rust raise bare Exceptions
             reason = " ".join(str(error).split())
             raise BadInput(f"{vocabulary}, {merges.name}: not a valid tokenizer: {reason}") from error
@@ -70,7 +71,8 @@ class LanguageBindTextEncoder(TorchEncoder):
             module = ClipTextTower(CLIPTextModelWithProjection(config))
         load_tower(module, checkpoint)
         # Position indices, which are not among the weights.
-        module.text_model.embeddings.position_ids = torch.arange(self.context)[None]
+        indices = torch.arange(self.context)[None]
+        module.text_model.embeddings.register_buffer("position_ids", indices, persistent=False)
         super().__init__(
             module,
             modality="text",
