@@ -27,14 +27,20 @@ def find_threshold_crossings(
     return crossings
 
 
+@kernel(vectorised=vectorised.add_to_counts)
+def add_to_counts(x: np.ndarray, y: np.ndarray, number: int, counts: np.ndarray) -> None:
+    """Add a number, uint32, for each event to counts, (height, width) uint32, which wrap around."""
+    for i in range(len(x)):
+        counts[y[i], x[i]] += number
+
+
 @kernel(vectorised=vectorised.count_supported_events)
 def count_supported_events(
     x: np.ndarray,
     y: np.ndarray,
     t: np.ndarray,
     p: np.ndarray,
-    width: int,
-    height: int,
+    counts: np.ndarray,
     intervals: np.ndarray,
     side: int,
     hot_ratio: int,
@@ -43,6 +49,7 @@ def count_supported_events(
     """Count the events with a recent neighbour of their polarity, without those of hot pixels.
 
     Args:
+        counts: (height, width) number of events at each pixel.
         intervals: in microseconds, the longest first.
 
     Returns:
@@ -50,8 +57,8 @@ def count_supported_events(
         events: (2, blocks) numbers of all events.
         hot: number of hot pixels.
     """
+    height, width = counts.shape
     stride, plane = width + 2, (width + 2) * (height + 2)  # a margin of one pixel
-    counts = np.zeros(plane, np.uint16)
     recent = np.zeros(2 * plane, np.int32)  # time of the last event, from LATER on; 0 if there was none, -1: hot pixel
     columns = (width + side - 1) // side
     n_blocks = columns * ((height + side - 1) // side)
@@ -61,11 +68,7 @@ def count_supported_events(
     n_levels = len(intervals)
     numbers = np.zeros((2 * n_blocks, n_levels + 1), np.int64)  # by block and number of intervals with support
     cells, blocks, times = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.int32)
-    for i in range(len(x)):
-        pixel = (np.int64(y[i]) + 1) * stride + x[i] + 1
-        counts[pixel] += np.uint16(counts[pixel] < 65535)
-    mark_hot_pixels(counts, stride, hot_ratio, hot_events, recent)
-    hot = 0.0
+    hot = mark_hot_pixels(counts, hot_ratio, hot_events, recent)
     for first in range(0, len(x), BLOCK):
         end = min(first + BLOCK, len(x))
         events_x, events_y, events_t, events_p = x[first:end], y[first:end], t[first:end], p[first:end]
@@ -80,7 +83,6 @@ def count_supported_events(
         for i in range(len(events_x)):
             cell, now = np.int64(cells[i]), times[i]
             if recent[cell] < 0:
-                hot += 1 / np.int64(counts[cell % plane])
                 continue
             latest = max(np.int32(0), recent[cell - 1], recent[cell + 1])
             for row in (cell - stride, cell + stride):
@@ -96,20 +98,32 @@ def count_supported_events(
             events[block // n_blocks, block % n_blocks] += numbers[block, level]
             for k in range(level):
                 supported[k, block // n_blocks, block % n_blocks] += numbers[block, level]
-    return supported, events, int(np.rint(hot))
+    return supported, events, hot
 
 
 @kernel
-def mark_hot_pixels(counts: np.ndarray, stride: int, hot_ratio: int, hot_events: int, recent: np.ndarray) -> None:
-    """Set `recent`, OFF and ON, to -1 at pixels that have `hot_ratio` times the events of their neighbours."""
-    for pixel in range(stride + 1, len(counts) - stride - 1):
-        own = np.int64(counts[pixel])
-        if own >= hot_events:
-            around = np.int64(counts[pixel - 1]) + counts[pixel + 1]
-            for row in (pixel - stride, pixel + stride):
-                around += np.int64(counts[row - 1]) + counts[row] + counts[row + 1]
+def mark_hot_pixels(counts: np.ndarray, hot_ratio: int, hot_events: int, recent: np.ndarray) -> int:
+    """Set `recent`, OFF and ON planes with a margin, to -1 at pixels with `hot_ratio` times the events around them.
+
+    Returns:
+        the number of these pixels.
+    """
+    height, width = counts.shape
+    plane, limit, hot = (width + 2) * (height + 2), np.int64(vectorised.MAX_COUNT), 0.0
+    for row in range(height):
+        for column in range(width):
+            if counts[row, column] < hot_events:
+                continue
+            own = min(np.int64(counts[row, column]), limit)
+            around = -own
+            for y in range(max(row - 1, 0), min(row + 2, height)):
+                for x in range(max(column - 1, 0), min(column + 2, width)):
+                    around += min(np.int64(counts[y, x]), limit)
             if 8 * own >= hot_ratio * (around + 8):
-                recent[pixel] = recent[len(counts) + pixel] = -1
+                cell = (row + 1) * (width + 2) + column + 1
+                recent[cell] = recent[plane + cell] = -1
+                hot += counts[row, column] / own
+    return int(np.rint(hot))
 
 
 @kernel(vectorised=vectorised.count_active_pixels)

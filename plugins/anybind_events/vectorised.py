@@ -6,8 +6,15 @@ import numpy as np
 
 LATER = 1 << 29
 """Time of a stream's first event in `count_supported_events`; 0 means no event."""
+MAX_COUNT = 65_535
+"""Events of a pixel that are counted at most where hot pixels are found."""
 BATCH_EVENTS, BATCH_CELLS = 8192, 1 << 22
 """Events and cells of maps of `_find_supported` that are handled at once."""
+
+
+def add_to_counts(x: np.ndarray, y: np.ndarray, number: int, counts: np.ndarray) -> None:
+    """Add a number for each event to counts, (height, width) uint32, which wrap around."""
+    np.add.at(counts, (y, x), number)
 
 
 def count_supported_events(
@@ -15,19 +22,19 @@ def count_supported_events(
     y: np.ndarray,
     t: np.ndarray,
     p: np.ndarray,
-    width: int,
-    height: int,
+    counts: np.ndarray,
     intervals: np.ndarray,
     side: int,
     hot_ratio: int,
     hot_events: int,
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Count the events with a recent neighbour of their polarity; see `anybind_events.kernels`."""
+    height, width = counts.shape
     stride, plane = width + 2, (width + 2) * (height + 2)
     pixels = (y.astype(np.int64) + 1) * stride + x + 1
-    n_events = np.bincount(pixels, minlength=plane)
-    is_hot = _find_hot_pixels(np.minimum(n_events, 65535), stride, hot_ratio, hot_events)
-    n_hot = float((n_events[is_hot] / np.minimum(n_events[is_hot], 65535)).sum())
+    n_events = np.pad(counts, 1).reshape(-1).astype(np.int64)
+    is_hot = _find_hot_pixels(np.minimum(n_events, MAX_COUNT), stride, hot_ratio, hot_events)
+    n_hot = float((n_events[is_hot] / np.minimum(n_events[is_hot], MAX_COUNT)).sum())
     if is_hot.any():
         selected = ~is_hot[pixels]
         x, y, t, p, pixels, start = x[selected], y[selected], t[selected], p[selected], pixels[selected], t[0]

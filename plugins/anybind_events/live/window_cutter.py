@@ -8,6 +8,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, windows
 from anybind_events.event_columns import DTYPES
+from anybind_events.pixel_counts import MovingCounts
 from anybind_events.stream import EventStream
 from anybind_events.windows import TimeWindow
 
@@ -34,6 +35,7 @@ class WindowCutter:
         self._columns = [np.empty(0, dtype) for dtype in DTYPES.values()]
         self._first = self._end = 0
         self._size: tuple[int, int] | None = None
+        self._counts = MovingCounts(1, 1)  # of the events from `_first` on that are in the next window
         self._origin_us = self._start_us = self._skip = 0
         self._last_us: int | None = None
         self.backwards = self.jumps = 0
@@ -46,10 +48,12 @@ class WindowCutter:
         """
         if self._size is None:
             self._size = chunk.width, chunk.height
+            self._counts = MovingCounts(*self._size)
         if self._size != (chunk.width, chunk.height):
             (width, height), other = self._size, f"{chunk.width}x{chunk.height}"
             raise BadInput(f"the source changed the size of its sensor from {width}x{height} to {other}")
-        gaps = np.flatnonzero(np.diff(chunk.t) > MAX_GAP_US) + 1
+        has_gap = chunk.duration_us > MAX_GAP_US
+        gaps = np.flatnonzero(np.diff(chunk.t) > MAX_GAP_US) + 1 if has_gap else np.empty(0, np.int64)
         for first, end in zip([0, *gaps.tolist()], [*gaps.tolist(), len(chunk)], strict=True):
             if first < end:
                 yield from self._add_part(chunk.slice_events(first, end))
@@ -75,7 +79,8 @@ class WindowCutter:
         self.jumps += 1
         if self._last_us is not None and time_us < self._last_us:  # times go on from the last event
             self._origin_us += time_us - self._last_us
-        self._start_us, self._first, self._skip = time_us, self._end, 0
+        self._drop(self._end - self._first)
+        self._start_us, self._skip = time_us, 0
 
     def _append(self, part: EventStream, t: np.ndarray) -> None:
         end = self._end + len(part)
@@ -95,7 +100,9 @@ class WindowCutter:
         while self._last_us is not None and self._last_us >= self._start_us + length:
             yield self._make_window(self._start_us, self._start_us + length)
             self._start_us += stride
-            self._first += self._find(self._start_us)
+        if self._last_us is not None:
+            self._drop(self._find(self._start_us))
+            self._count(self._find(self._start_us + length))
 
     def _cut_counts(self) -> Iterator[Window]:
         """Yield windows of a number of events; `_skip` events lie before the next one, if the stride is longer."""
@@ -103,10 +110,12 @@ class WindowCutter:
         while self._skip_events() and self._end - self._first > length:  # the last one may be the last of all
             yield self._make_counted(length)
             self._skip = stride
+        if not self._skip:
+            self._count(min(length, self._end - self._first))
 
     def _skip_events(self) -> bool:
         skipped = min(self._skip, self._end - self._first)
-        self._first += skipped
+        self._drop(skipped)
         self._skip -= skipped
         return not self._skip
 
@@ -130,14 +139,28 @@ class WindowCutter:
         return int(np.searchsorted(self._columns[2][self._first : self._end], time_us))
 
     def _make_window(self, start_us: int, end_us: int) -> Window:
-        low, high = self._find(start_us), self._find(end_us)
-        return TimeWindow(start_us - self._origin_us, end_us - self._origin_us, self._view(low, high))
+        self._drop(self._find(start_us))
+        return TimeWindow(start_us - self._origin_us, end_us - self._origin_us, self._view(self._find(end_us)))
 
     def _make_counted(self, count: int) -> Window:
-        events = self._view(0, count)
+        events = self._view(count)
         return TimeWindow(int(events.t[0]) - self._origin_us, int(events.t[-1]) - self._origin_us + 1, events)
 
-    def _view(self, low: int, high: int) -> EventStream:
-        x, y, t, p = (column[self._first + low : self._first + high] for column in self._columns)
+    def _view(self, count: int) -> EventStream:
+        """Return the first waiting events, with their counts."""
+        self._count(count)
         width, height = self._size or (1, 1)
-        return EventStream.from_valid(x, y, t, p, width, height)
+        columns = (column[self._first : self._first + count] for column in self._columns)
+        return self._counts.attach(EventStream.from_valid(*columns, width, height))
+
+    def _count(self, count: int) -> None:
+        """Count the first waiting events: those that were not yet, as they arrive."""
+        low, high = self._first + self._counts.n_events, self._first + count
+        if low < high:
+            self._counts.add(self._columns[0][low:high], self._columns[1][low:high])
+
+    def _drop(self, count: int) -> None:
+        """Let the first waiting events leave."""
+        end = self._first + min(count, self._counts.n_events)
+        self._counts.remove(self._columns[0][self._first : end], self._columns[1][self._first : end])
+        self._first += count

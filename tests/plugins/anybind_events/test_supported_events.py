@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import anybind
 from anybind_classification.demo_images import RECORDING
 from anybind_events import EventStream, kernels, measure_activity, vectorised
+from anybind_events.pixel_counts import count_pixels
 from helpers.kernels import run_kernels
 from helpers.streams import draw_noise, move_bar
 
@@ -49,7 +50,7 @@ def count_in_python(stream: EventStream, intervals: list[int], side: int) -> Cou
 
 
 def count_by(count: Callable[..., tuple], stream: EventStream, intervals: list[int], side: int) -> Counts:
-    columns = stream.x, stream.y, stream.t, stream.p, stream.width, stream.height
+    columns = stream.x, stream.y, stream.t, stream.p, count_pixels(stream)
     supported, events, hot = count(*columns, np.array(intervals), side, HOT_RATIO, HOT_EVENTS)
     return supported.tolist(), events.tolist(), hot
 

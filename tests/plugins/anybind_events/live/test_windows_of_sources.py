@@ -17,6 +17,7 @@ from anybind_events import EventStream, LiveSource, LiveWindow
 from anybind_events.live import chunk_queue
 from anybind_events.live.replay import Replay
 from anybind_events.live_source import SourceStalled
+from anybind_events.pixel_counts import CountedStream, count_pixels
 from anybind_events.windows import divide_stream
 from helpers.streams import draw_noise, list_events, move_bar
 
@@ -61,6 +62,16 @@ def assert_windows_equal(live: Sequence[LiveWindow], stream: EventStream, length
     assert [(each.start_us, each.end_us) for each in live] == [(each.start_us, each.end_us) for each in whole]
     for one, other in zip(live, whole, strict=True):
         assert list_events(one.events) == list_events(other.events)
+    assert_counts_are_of_the_events(live)
+
+
+def assert_counts_are_of_the_events(live: Sequence[LiveWindow]) -> None:
+    """Compare the counts of windows, from which events left as others entered, with those of their events alone."""
+    for each in live:
+        assert isinstance(each.events, CountedStream)
+        alone = each.events.slice_events(0, len(each.events))
+        assert np.array_equal(count_pixels(each.events), count_pixels(alone))
+        assert count_pixels(alone) is not count_pixels(each.events)
 
 
 @pytest.mark.parametrize(("length", "stride"), LENGTHS)
@@ -86,6 +97,7 @@ def test_windows_stay_unchanged_while_others_follow() -> None:
     before = list_events(first.events)
     assert len(list(windows)) > 30
     assert list_events(first.events) == before
+    assert_counts_are_of_the_events([first])
 
 
 def test_windows_without_motion_or_events_say_so() -> None:
@@ -134,6 +146,7 @@ def test_a_jump_of_the_clock_begins_new_windows_and_is_counted() -> None:
     assert len(live) == 9  # and not one for each 40 ms in between
     assert sum(len(each.events) for each in live) == 3 * len(bar)
     assert all(one.start_us < other.start_us for one, other in itertools.pairwise(live))
+    assert_counts_are_of_the_events(live)
 
 
 def test_a_jump_inside_a_chunk_is_one_too() -> None:
@@ -151,6 +164,7 @@ def test_events_a_little_late_are_raised_and_counted() -> None:
     assert live[-1].counts.backwards > 0
     assert sum(len(each.events) for each in live) == 2 * len(bar)
     assert (np.diff(np.concatenate([each.events.t for each in live])) >= 0).all()
+    assert_counts_are_of_the_events(live)
 
 
 @pytest.mark.parametrize(("drop", "expected"), [("oldest", [2, 3]), ("newest", [0, 1])])
