@@ -150,8 +150,8 @@ class WindowCutter:
         """Return the first waiting events, with their counts."""
         self._count(count)
         width, height = self._size or (1, 1)
-        columns = (column[self._first : self._first + count] for column in self._columns)
-        return self._counts.attach(EventStream.from_valid(*columns, width, height))
+        x, y, t, p = (column[self._first : self._first + count] for column in self._columns)
+        return self._counts.attach(EventStream.from_valid(x, y, t, p, width, height))
 
     def _count(self, count: int) -> None:
         """Count the first waiting events: those that were not yet, as they arrive."""
