@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,48 +12,15 @@ import pytest
 import anybind
 from anybind.errors import BadInput, BadOption, PluginError
 from anybind.windows import WindowOptions
-from anybind_events import EventStream, LiveSource, LiveWindow
+from anybind_events import EventStream, LiveWindow
 from anybind_events.live import chunk_queue
 from anybind_events.live.replay import Replay
 from anybind_events.live_source import SourceStalled
-from anybind_events.pixel_counts import CountedStream, count_pixels
 from anybind_events.windows import divide_stream
+from helpers.sources import Scripted, assert_counts_are_of_the_events, shift, split
 from helpers.streams import draw_noise, list_events, move_bar
 
 LENGTHS = [("100ms", "30ms"), ("40ms", ""), ("30ms", "70ms"), ("500ev", "300ev"), ("300ev", "500ev"), ("300ev", "")]
-
-
-class Scripted(LiveSource):
-    """A source that sends given chunks, and then waits for its end, fails or ends."""
-
-    def __init__(self, chunks: Sequence[EventStream], error: Exception | None = None, hang: bool = False) -> None:
-        self._chunks, self._error, self._hang = chunks, error, hang
-        self.closed = threading.Event()
-        self.sent = threading.Event()
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        return {}
-
-    def close(self) -> None:
-        self.closed.set()
-
-    def chunks(self) -> Iterator[EventStream]:
-        yield from self._chunks
-        self.sent.set()
-        if self._error is not None:
-            raise self._error
-        if self._hang:
-            self.closed.wait()
-
-
-def shift(stream: EventStream, offset_us: int) -> EventStream:
-    return EventStream(stream.x, stream.y, stream.t + offset_us, stream.p, stream.width, stream.height)
-
-
-def split(stream: EventStream, seed: int = 0) -> list[EventStream]:
-    cuts = np.sort(np.random.default_rng(seed).integers(0, len(stream), 20)).tolist()
-    return [stream.slice_events(*span) for span in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
 
 def assert_windows_equal(live: Sequence[LiveWindow], stream: EventStream, length: str, stride: str) -> None:
@@ -63,15 +29,6 @@ def assert_windows_equal(live: Sequence[LiveWindow], stream: EventStream, length
     for one, other in zip(live, whole, strict=True):
         assert list_events(one.events) == list_events(other.events)
     assert_counts_are_of_the_events(live)
-
-
-def assert_counts_are_of_the_events(live: Sequence[LiveWindow]) -> None:
-    """Compare the counts of windows, from which events left as others entered, with those of their events alone."""
-    for each in live:
-        assert isinstance(each.events, CountedStream)
-        alone = each.events.slice_events(0, len(each.events))
-        assert np.array_equal(count_pixels(each.events), count_pixels(alone))
-        assert count_pixels(alone) is not count_pixels(each.events)
 
 
 @pytest.mark.parametrize(("length", "stride"), LENGTHS)
