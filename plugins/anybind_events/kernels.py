@@ -27,6 +27,18 @@ def find_threshold_crossings(
     return crossings
 
 
+@kernel
+def integrate_events(
+    x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, rate: float, values: np.ndarray, times: np.ndarray
+) -> None:
+    """Add +1 or -1 for each event to its pixel's value, which decays by `rate` per microsecond since its last time."""
+    for i in range(len(x)):
+        row, column = y[i], x[i]
+        decay = np.exp(-rate * (t[i] - times[row, column]))
+        values[row, column] = values[row, column] * decay + (1.0 if p[i] else -1.0)
+        times[row, column] = t[i]
+
+
 @kernel(vectorised=vectorised.add_to_counts)
 def add_to_counts(x: np.ndarray, y: np.ndarray, number: int, counts: np.ndarray) -> None:
     """Add a number, uint32, for each event to counts, (height, width) uint32, which wrap around."""
