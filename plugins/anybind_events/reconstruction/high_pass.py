@@ -21,7 +21,7 @@ LIMIT_DECAY = 0.9
 class HighPassFilter(Reconstructor):
     """Integrates ON and OFF events at each pixel to its log intensity, which decays to 0: gray.
 
-    The high-pass filter of Scheirlinck, Barnes and Mahony ("Continuous-time Intensity Estimation Using Event Cameras",
+    The high-pass filter of Scheerlinck, Barnes and Mahony ("Continuous-time Intensity Estimation Using Event Cameras",
     2018), followed by a Gaussian over neighbours. It shows what changed within about 1 / (2 pi `cutoff_hz`) seconds:
     edges, and areas that they crossed. Areas of constant brightness stay gray; absolute brightness is unknown.
     """

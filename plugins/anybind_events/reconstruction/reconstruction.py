@@ -60,7 +60,7 @@ def reconstruct_frames(
         stream: the recording, with at least one event.
         model: an ONNX network like E2VID: inputs are voxel grids, (1, bins, height, width), and recurrent states, the
             output is an image in [0, 1]. Without it, a high-pass filter at each pixel integrates the events
-            (Scheirlinck et al., 2018), which shows edges and no absolute brightness.
+            (Scheerlinck et al., 2018), which shows edges and no absolute brightness.
         window: length of the windows: a duration, or a number of events (`20000ev`), as networks prefer it.
         options: `cutoff_hz` (default 2) and `sigma` (default 1 pixel) of the filter.
 
