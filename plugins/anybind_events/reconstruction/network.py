@@ -86,17 +86,17 @@ class ReconstructionNetwork(Reconstructor):
         for name in outputs:
             by_name.setdefault(_strip_direction(name), []).append(name)
         pairs = {name: by_name.get(stripped, []) for name in inputs if (stripped := _strip_direction(name))}
-        return {name: found[0] for name, found in pairs.items() if len(found) == 1}
+        return {name: matches[0] for name, matches in pairs.items() if len(matches) == 1}
 
     def _find_only(self, what: str, expected: str, shapes: Mapping[str, tuple], *dimensions: int) -> str:
         states = {*self._states, *self._states.values()}
         names = [name for name, shape in shapes.items() if name not in states and len(shape) in dimensions]
         others = [name for name in shapes if name not in states and name not in names]
         if len(names) != 1 or others:
-            found = ", ".join(f"{name} {list(shapes[name])}" for name in (*names, *others)) or "none"
+            ports = ", ".join(f"{name} {list(shapes[name])}" for name in (*names, *others)) or "none"
             raise BadInput(
                 f"{self._path}: expected one {what} of {expected} beside the states, which have an input and an output"
-                f" of one name but for in and out; got {found}"
+                f" of one name but for in and out; got {ports}"
             )
         return names[0]
 
@@ -116,14 +116,14 @@ class ReconstructionNetwork(Reconstructor):
             return size
         if axis == 0:
             return 1  # the batch
-        found = _FRACTION.fullmatch(size or "")
-        if found is None or found[1] not in symbols:
-            known = ", ".join(symbols) or "none"
+        fraction = _FRACTION.fullmatch(size or "")
+        if fraction is None or fraction[1] not in symbols:
+            names = ", ".join(symbols) or "none"
             raise BadInput(
                 f"{self._path}: the size of axis {axis} of the state {name!r} is unknown ({size!r}): expected a number,"
-                f" or a fraction of a dimension of the events such as height/8 (named there: {known})"
+                f" or a fraction of a dimension of the events such as height/8 (named there: {names})"
             )
-        return symbols[found[1]] // int(found[2] or 1)
+        return symbols[fraction[1]] // int(fraction[2] or 1)
 
 
 def _strip_direction(name: str) -> str:
