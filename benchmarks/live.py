@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -28,6 +29,7 @@ from anybind.commandline import print_table, print_text
 from anybind.plugin import files
 from anybind_classification import WatchSummary, watch
 from anybind_classification.demo_images import RECORDING
+from anybind_events import EventStream
 from anybind_events.live.replay import Replay
 
 RESULTS = Path(__file__).parent / "results" / "live.json"
@@ -50,7 +52,8 @@ def main() -> None:
     parser.add_argument("--chart", type=Path, help="PNG of memory and latency over time to write")
     parser.add_argument("--output", type=Path, help="JSON file (default: benchmarks/results/live.json)")
     arguments = parser.parse_args()
-    result = measure(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        result = measure(arguments, Path(folder))
     series = {name: result[name] for name in ("memory_mib", "latency_ms")}
     print_table(("", "value"), [(name, json.dumps(value)) for name, value in result.items() if name not in series])
     if arguments.chart:
@@ -59,8 +62,8 @@ def main() -> None:
     (arguments.output or RESULTS).write_text(json.dumps(result, indent=1) + "\n")
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, object]:
-    """Watch the replay for a time; return the figures."""
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """Watch the replay for a time; return the figures. Windows to compare are written to a folder."""
     binder = anybind.load("mini")
     source = Replay(arguments.recording, rate=arguments.rate, loop=True)
     summary, latencies, memory, compared = WatchSummary(), [], [], []
@@ -76,15 +79,17 @@ def measure(arguments: argparse.Namespace) -> dict[str, object]:
         latencies.append(1e3 * (elapsed_s - answer.end_us / 1e6))
         memory.append((round(elapsed_s, 2), round(read_memory_mib(), 1)))
         if number % COMPARED == 0 and len(compared) < MAX_COMPARED and answer.embedding is not None:
-            # A copy: a view would keep the whole buffer of the source in memory.
-            compared.append((answer.sample[np.arange(len(answer.sample))], answer.embedding.vectors))
+            compared.append(answer.embedding.vectors)
+            save_sample(answer.sample, folder / f"{len(compared)}.npz")  # in memory, it would count as the program's
         if elapsed_s >= arguments.seconds:
             break
     assert summary.last is not None
+    assert first_us is not None
     stream_s = (summary.last.end_us - first_us) / 1e6
     spent_s = (time.process_time() - spent_s) / stream_s
-    offline = binder.embed("event", [sample for sample, _ in compared], batch_size=1).vectors
-    difference = np.abs(offline - np.concatenate([vectors for _, vectors in compared])).max()
+    windows = (load_sample(folder / f"{number}.npz") for number in range(1, len(compared) + 1))
+    offline = np.concatenate([binder.embed("event", [window]).vectors for window in windows])
+    difference = np.abs(offline - np.concatenate(compared)).max()
     settled = [mib for at, mib in memory if at >= min(WARM_UP_S, arguments.seconds / 2)]
     p50, p99 = np.percentile(latencies, (50, 99)).round(1).tolist()
     figures = summary.to_dict()
@@ -140,6 +145,17 @@ def draw_chart(result: Mapping[str, Any], path: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     with files.atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=130, format="png")
+
+
+def save_sample(sample: EventStream, path: Path) -> None:
+    """Write the events of a window."""
+    np.savez(path, x=sample.x, y=sample.y, t=sample.t, p=sample.p, size=(sample.width, sample.height))
+
+
+def load_sample(path: Path) -> EventStream:
+    """Read the events of a window."""
+    with np.load(path) as columns:
+        return EventStream(*(columns[name] for name in "xytp"), *columns["size"].tolist())
 
 
 def read_memory_mib() -> float:
