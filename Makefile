@@ -163,9 +163,10 @@ bench-events: $(BENCH)
 bench-filters: $(BENCH)
 	RAYON_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/filters_rate.py
 
-# RECORDING=..., RATE=..., SECONDS=...; latencies depend on what else runs.
+# RECORDING=..., RATE=..., SECONDS=..., WINDOW=..., STRIDE=..., CHART=docs/images/live.png; latencies depend on what else runs.
 bench-live: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/live.py $(RECORDING) --rate $(or $(RATE),2e6) --seconds $(or $(SECONDS),60)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/live.py $(RECORDING) --rate $(or $(RATE),2e6) --seconds $(or $(SECONDS),60) \
+		--window $(or $(WINDOW),100ms) --stride $(or $(STRIDE),100ms) $(addprefix --chart ,$(CHART))
 
 bench-readers: $(BENCH)
 	$(BIN)/python benchmarks/readers_rate.py

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from anybind.errors import PluginError, UnsupportedBackend
+from anybind.onnx_network import OnnxNetwork as OnnxNetwork
 from anybind.part import check_options
 from anybind.registry import find_part
 from anybind.spec import EncoderSpec

@@ -16,6 +16,7 @@ from anybind.files import check_input
 from anybind.onnx_files import check_external_data
 
 Runtime = Literal["onnx", "openvino"]
+Shape = tuple[int | str | None, ...]
 RUNTIMES: tuple[Runtime, ...] = ("onnx", "openvino")
 PACKAGES = {"onnx": ("onnxruntime", "onnx"), "openvino": ("openvino", "openvino")}
 """Package and extra of each runtime."""
@@ -24,7 +25,7 @@ SEPARATE = "weights"
 
 
 class OnnxNetwork:
-    """An ONNX graph with one output, (n, d).
+    """An ONNX graph, usually with one output, (n, d).
 
     Attributes:
         graph: the graph's file.
@@ -93,9 +94,26 @@ class OnnxNetwork:
         """Names of the graph's inputs."""
         return self._session.inputs
 
+    @property
+    def shapes(self) -> tuple[dict[str, Shape], dict[str, Shape]]:
+        """Shapes of the graph's inputs and outputs, by name; a symbolic dimension is a text, or None without a name."""
+        return self._session.shapes
+
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Run the graph on arrays by input name, and return its output, (n, d) float32."""
         return self._session.run(inputs)
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run a graph with several outputs, and return them by name.
+
+        Raises:
+            BadInput: the arrays do not fit the graph.
+        """
+        try:
+            return self._session.run_all(inputs)
+        except Exception as error:  # the runtimes raise classes of their own
+            reason = " ".join(str(error).split())[-200:]
+            raise BadInput(f"{self.graph}: {self.runtime} cannot run this network: {reason}") from error
 
 
 class _OnnxSession:
@@ -103,8 +121,15 @@ class _OnnxSession:
         self.session, self.values = session, values
         self.inputs = tuple(each.name for each in session.get_inputs())
 
+        self.shapes = tuple(
+            {each.name: tuple(each.shape) for each in ports} for ports in (session.get_inputs(), session.get_outputs())
+        )
+
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return self.session.run(None, dict(inputs))[0]
+
+    def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.shapes[1], self.session.run(None, dict(inputs)), strict=True))
 
 
 def _load_onnx(graph: Path, weights: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> _OnnxSession:
@@ -127,9 +152,21 @@ class _OpenVinoSession:
     def __init__(self, model: Any) -> None:
         self.model = model
         self.inputs = tuple(each.get_any_name() for each in model.inputs)
+        self.shapes = tuple(
+            {each.get_any_name(): tuple(_read_dimension(size) for size in each.partial_shape) for each in ports}
+            for ports in (model.inputs, model.outputs)
+        )
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.array(self.model(dict(inputs))[0], np.float32)
+
+    def run_all(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        outputs = self.model(dict(inputs))
+        return {each.get_any_name(): np.array(outputs[each]) for each in self.model.outputs}
+
+
+def _read_dimension(size: Any) -> int | None:
+    return None if size.is_dynamic else size.get_length()
 
 
 def _load_openvino(graph: Path, weights: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> _OpenVinoSession:

@@ -55,6 +55,7 @@ class DividedSource(Protocol):
         queue: str | int | float = ...,
         drop: str = ...,
         timeout: float = ...,
+        filters: Any = ...,
     ) -> Iterator[Window]:
         """Divide what it sends into windows."""
         ...
@@ -161,6 +162,7 @@ def watch(
     queue: str | int | float = "1s",
     drop: str = "oldest",
     timeout: float = 10.0,
+    filters: Any = (),
     source_options: Mapping[str, Any] | None = None,
 ) -> Iterator[LiveAnswer]:
     """Classify the windows of a live source by text labels (zero-shot), or by a fitted head, as they are complete.
@@ -175,7 +177,7 @@ def watch(
         binding: name or TOML file of a binding, or a binder.
         window: length of the windows, a duration (`"100ms"`, or microseconds) or a number of events (`"5000ev"`).
         stride: from the start of a window to that of the next, in the same unit. [default: the length]
-        queue, drop, timeout: see `anybind_events.LiveSource.windows`.
+        queue, drop, timeout, filters: see `anybind_events.LiveSource.windows`.
         source_options: options of the source, by name: `speed`, `rate` (events per second) and `loop` of a replay.
 
     Returns:
@@ -188,7 +190,9 @@ def watch(
     if bool(labels) == (head is not None):  # before the binding is loaded
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
     opened = open_source(source, source_options)
-    windows = opened.windows(window, stride, queue=queue, drop=drop, timeout=timeout)  # checks the options
+    windows = opened.windows(
+        window, stride, queue=queue, drop=drop, timeout=timeout, filters=filters
+    )  # checks the options
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
     rank = build_ranker(binder, labels, templates, head)
     encode = _WindowEncoder(binder)  # loaded before the source starts

@@ -16,6 +16,7 @@ from anybind.commandline import (
     Backend,
     BindingName,
     Device,
+    Filters,
     LiveTable,
     Prompts,
     parse_options,
@@ -64,6 +65,7 @@ def watch(
     stride: Annotated[
         str, typer.Option(help="From the start of a window to the next: 50ms, 2500ev. [default: --window]")
     ] = "",
+    filters: Filters = "",
     speed: Speed = None,
     rate: EventRate = None,
     loop: Annotated[
@@ -106,7 +108,7 @@ def watch(
         shows.append(stack.enter_context(_show_answers(as_lines, top_k)))
         answers = watch_source(
             source, label_names, window=window, stride=stride, head=fitted_head, binding=binder, templates=templates,
-            queue=queue, drop=drop, timeout=timeout, source_options=options,
+            queue=queue, drop=drop, timeout=timeout, filters=filters, source_options=options,
         )  # fmt: skip
         error = _follow(answers, summary, [write, *shows], end_us)
         ending = {"summary": summary.to_dict(), **({"error": str(error)} if error else {})}

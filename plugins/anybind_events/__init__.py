@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from anybind_events.interchange import from_structured, to_structured, to_torch
     from anybind_events.live_source import LiveSource, LiveWindow, SourceCounts
     from anybind_events.realism import Realism, RecordingStatistics, measure_realism
+    from anybind_events.reconstruction.reconstruction import Reconstruction, reconstruct, reconstruct_frames
     from anybind_events.rendering import Rendering, render, render_folder
     from anybind_events.stream import EventStream
     from anybind_events.window_choice import choose_window
@@ -57,6 +58,7 @@ PUBLIC = {
     "Realism": "realism",
     "RecordingInfo": "inspection",
     "RecordingStatistics": "realism",
+    "Reconstruction": "reconstruction.reconstruction",
     "Rendering": "rendering",
     "Simulation": "file_simulation",
     "SourceCounts": "live_source",
@@ -71,6 +73,8 @@ PUBLIC = {
     "inspect": "inspection",
     "measure_activity": "activity",
     "measure_realism": "realism",
+    "reconstruct": "reconstruction.reconstruction",
+    "reconstruct_frames": "reconstruction.reconstruction",
     "render": "rendering",
     "render_folder": "rendering",
     "simulate": "file_simulation",
@@ -91,6 +95,7 @@ __all__ = [
     "LiveSource",
     "LiveWindow",
     "Realism",
+    "Reconstruction",
     "RecordingInfo",
     "RecordingStatistics",
     "Rendering",
@@ -107,6 +112,8 @@ __all__ = [
     "inspect",
     "measure_activity",
     "measure_realism",
+    "reconstruct",
+    "reconstruct_frames",
     "render",
     "render_folder",
     "simulate",
@@ -178,6 +185,7 @@ COMMANDS = (
     ("info", "Show a recording's format, event count, sensor size, duration and event rate."),
     ("convert", "Convert recordings to another file format."),
     ("render", "Render recordings as images or animations."),
+    ("reconstruct", "Reconstruct images from events, as a video."),
     ("simulate", "Simulate an event recording of an image or a video."),
     ("corrupt", "Corrupt a recording: noise, flicker, low light and others, in 3 severities."),
     ("realism", "Measure how far simulated recordings are from real ones."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anybind_events.kernels import count_supported_events
+from anybind_events.pixel_counts import count_pixels
 
 if TYPE_CHECKING:
     from anybind_events.stream import EventStream
@@ -82,7 +83,7 @@ def measure_activity(stream: EventStream) -> Activity:
     intervals = np.array([longest, min(longest, max(SHORTEST_US, longest // SHORTER))])
     side = max(MIN_BLOCK, math.ceil(max(stream.width, stream.height) / BLOCKS))
     supported, events, hot_pixels = count_supported_events(
-        stream.x, stream.y, stream.t, stream.p, stream.width, stream.height, intervals, side, HOT_RATIO, HOT_EVENTS
+        stream.x, stream.y, stream.t, stream.p, count_pixels(stream), intervals, side, HOT_RATIO, HOT_EVENTS
     )
     pixels = _count_block_pixels(stream.width, stream.height, side)
     around = _sum_around(np.concatenate([events.reshape(2, *pixels.shape), pixels[None]]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from anybind.plugin import Spec, errors
+from anybind_events.filter import Filters
 
 if TYPE_CHECKING:
     from anybind_events.stream import EventStream
@@ -101,6 +102,7 @@ class LiveSource(ABC):
         queue: str | int | float = "1s",
         drop: str = OLDEST,
         timeout: float = 10.0,
+        filters: Filters = (),
     ) -> Iterator[LiveWindow]:
         """Divide what the source sends into windows, each as soon as it is complete.
 
@@ -115,12 +117,14 @@ class LiveSource(ABC):
             drop: `oldest`: drop what has waited longest, so that answers stay up to date; `newest`: drop what arrives;
                 `block`: drop nothing and let the source wait, for files.
             timeout: seconds without a chunk after which the source counts as stalled; 0 to wait for ever.
+            filters: applied to the chunks as they arrive, in the thread of the source, see
+                `anybind_events.filter_events`; only with windows of a duration, which unfiltered events determine.
 
         Raises:
-            BadOption: an invalid option.
+            BadOption, UnknownName: an invalid option, or no such filter.
             SourceStalled: nothing arrived for `timeout` seconds.
             BadInput: as `chunks`.
         """
         from anybind_events.live.windowing import iterate_windows
 
-        return iterate_windows(self, length, stride, queue, drop, timeout)
+        return iterate_windows(self, length, stride, queue, drop, timeout, filters)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ from anybind.plugin import (
     progress_bar,
     windows,
 )
+from anybind_events.animation import ANIMATION_SUFFIXES, write_animation
 from anybind_events.batch import Batch, Sources, plan_outputs, process_files, require_single_file
 from anybind_events.filter import Filter, Filters, create_filters, filter_events
 from anybind_events.representations.images import ColorScale, colorize_frame
@@ -36,7 +35,6 @@ from anybind_events.windows import crop_region
 from anybind_events.writing import track_progress
 
 IMAGE_SUFFIXES = (".png",)
-ANIMATION_SUFFIXES = (".gif", ".mp4")
 N_SCALE_FRAMES = 16
 """Frames of an animation, spread evenly over it, that determine the colour scale of all frames."""
 
@@ -127,8 +125,8 @@ def render(
     files.check_output(output)
     transform = _create_representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
-    stream = _load_recording(recording, reader, reader_options or {})
-    stream = _select_part(stream, name, TimeRange(start, end, absolute), roi, create_filters(filters))
+    stream = load_recording(recording, reader, reader_options or {})
+    stream = select_part(stream, name, TimeRange(start, end, absolute), roi, create_filters(filters))
     frames = rate = window_us = None
     if suffix in IMAGE_SUFFIXES:
         size = _write_image(output, stream, transform)
@@ -186,9 +184,10 @@ def _create_representation(name: str, options: Mapping[str, object]) -> Represen
     return create_part("representation", name, **options)
 
 
-def _load_recording(
+def load_recording(
     file: str | os.PathLike[str] | EventStream, reader: str, options: Mapping[str, object]
 ) -> EventStream:
+    """Read a recording with at least one event; raise `BadInput` for other files."""
     if isinstance(file, EventStream):
         return file
     sample = read(file, reader=reader or None, **options)
@@ -201,7 +200,7 @@ def _load_recording(
     return sample
 
 
-def _select_part(
+def select_part(
     stream: EventStream, name: str, time_range: TimeRange, roi: windows.Roi | None, filters: Sequence[Filter]
 ) -> EventStream:
     """Return the filtered events in a time range and a region of interest; raise `BadInput` if there are none."""
@@ -274,40 +273,7 @@ def _write_animation(
     scale = ColorScale.from_frames(
         [make_frame(number) for number in sorted({k * n_frames // N_SCALE_FRAMES for k in range(N_SCALE_FRAMES)})]
     )
-    write = _write_gif if output.suffix.lower() == ".gif" else _write_mp4
     with progress_bar(n_frames, "rendering") as advance, files.atomic_path(output) as temporary:
         images = (colorize_frame(make_frame(number), scale, representation.views) for number in range(n_frames))
-        size = write(temporary, track_progress(images, advance), fps)
+        size = write_animation(temporary, output.suffix.lower(), track_progress(images, advance), fps)
     return size, n_frames
-
-
-def _write_gif(path: Path, images: Iterator[np.ndarray], fps: float) -> tuple[int, int]:
-    """Write an animated GIF that loops for ever; its frame times are whole hundredths of a second."""
-    # No dithering: its noise would flicker from frame to frame.
-    palette_images = (PIL.Image.fromarray(image).quantize(dither=PIL.Image.Dither.NONE) for image in images)
-    first_image = next(palette_images)
-    duration = max(10, 10 * round(100 / fps))
-    first_image.save(path, save_all=True, append_images=palette_images, duration=duration, loop=0, disposal=1)
-    return first_image.size
-
-
-def _write_mp4(path: Path, images: Iterator[np.ndarray], fps: float) -> tuple[int, int]:
-    """Write H.264, or MPEG-4 if the installed PyAV has no x264; sizes are rounded up to even numbers."""
-    import av
-    from av.codec import codecs_available
-
-    codec = "libx264" if "libx264" in codecs_available else "mpeg4"
-    first = next(images)
-    height, width = (size + size % 2 for size in first.shape[:2])
-    with av.open(path, "w", format="mp4") as container:
-        stream = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        if codec == "libx264":
-            stream.options = {"crf": "18"}
-        else:
-            stream.bit_rate = 8_000_000
-        for image in itertools.chain([first], images):
-            padded = np.pad(image, ((0, height - image.shape[0]), (0, width - image.shape[1]), (0, 0)), mode="edge")
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(padded, format="rgb24")))
-        container.mux(stream.encode())
-    return width, height

@@ -128,10 +128,10 @@ class Replay(LiveSource):
         if self._start_s is None:
             self._start_s = time.monotonic()
         step_us = CHUNK_S * self._speed * 1e6
-        numbers = np.floor((part.t - first_us) / step_us)
-        cuts = (np.flatnonzero(np.diff(numbers)) + 1).tolist()
-        notes = part.notes
-        for low, high in zip([0, *cuts], [*cuts, len(part)], strict=True):
+        notes, low = part.notes, 0
+        while low < len(part):
+            number = (int(part.t[low]) - first_us) // step_us  # of the chunk
+            high = max(low + 1, int(np.searchsorted(part.t, first_us + math.ceil((number + 1) * step_us))))
             due_s = self._start_s + (int(part.t[high - 1]) - first_us) / self._speed / 1e6
             while not self._closed and (wait_s := due_s - time.monotonic()) > 0:
                 time.sleep(min(wait_s, HEARTBEAT_S))
@@ -140,4 +140,4 @@ class Replay(LiveSource):
             if self._closed:
                 return
             yield part.slice_events(low, high).with_notes(notes, None)
-            notes = {}
+            notes, low = {}, high

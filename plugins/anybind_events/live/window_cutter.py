@@ -2,27 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from anybind.plugin import BadInput, windows
-from anybind_events.event_columns import DTYPES
+from anybind_events.filter import FilterRun, Filters, create_filters
+from anybind_events.live.waiting_events import WaitingEvents
 from anybind_events.stream import EventStream
-from anybind_events.windows import TimeWindow
 
 MAX_GAP_US, MAX_STEP_BACK_US = 10_000_000, 1_000_000
 """A larger step of the clock, forward or back, is a jump."""
-MIN_CAPACITY = 1 << 16
 
-Window = TimeWindow[EventStream]
+
+class CutWindow(NamedTuple):
+    """A window of a live source.
+
+    Attributes:
+        start_us, end_us: its times, start <= t < end, in microseconds after the first event.
+        events: the events, filtered if there are filters.
+        unfiltered: the events before filters.
+    """
+
+    start_us: int
+    end_us: int
+    events: EventStream
+    unfiltered: EventStream
+
+
+class FilteredChunk(EventStream):
+    """A chunk of a source, without a jump of the clock inside, with the events that filters leave of it."""
+
+    filtered: EventStream | None = None
+
+
+def filter_live(chunks: Iterable[EventStream], filters: Filters) -> Iterator[FilteredChunk]:
+    """Filter the chunks of a live source; where its clock jumps, filters start anew.
+
+    Raises:
+        UnknownName, BadOption, BadInput: as `anybind_events.filter_chunks`.
+    """
+    created, runs, last_us = create_filters(filters), list[FilterRun](), None
+    for chunk in chunks:
+        for part in split_at_gaps(chunk):
+            if last_us is None or is_jump(int(part.t[0]) - last_us):
+                runs = [each.start(chunk.width, chunk.height) for each in created]
+            last_us = int(part.t[-1])
+            filtered: EventStream = part
+            for run in runs:
+                filtered = run(filtered)
+            columns = part.x, part.y, part.t, part.p
+            combined = FilteredChunk.from_valid(*columns, part.width, part.height, part.notes)
+            vars(combined)["filtered"] = filtered
+            yield combined
+        if not len(chunk):
+            yield FilteredChunk.from_valid(chunk.x, chunk.y, chunk.t, chunk.p, chunk.width, chunk.height, chunk.notes)
+
+
+def split_at_gaps(chunk: EventStream) -> Iterator[EventStream]:
+    """Split a chunk where its clock jumps; the first part has the notes."""
+    if chunk.duration_us <= MAX_GAP_US:
+        yield from [chunk] if len(chunk) else []
+        return
+    gaps = np.flatnonzero(np.diff(chunk.t) > MAX_GAP_US) + 1
+    notes = chunk.notes
+    for first, end in zip([0, *gaps.tolist()], [*gaps.tolist(), len(chunk)], strict=True):
+        yield chunk.slice_events(first, end).with_notes(notes, None)
+        notes = {}
+
+
+def is_jump(step_us: int) -> bool:
+    """Return whether a step of the clock is a jump."""
+    return step_us > MAX_GAP_US or step_us < -MAX_STEP_BACK_US
 
 
 class WindowCutter:
     """Windows of a stream that arrives in chunks: those of `EventStream.windows`, each as soon as it is complete.
 
-    Events are appended to an array behind those that are still needed, and leave it at its front. A full array is
-    replaced, not overwritten: windows are views that stay valid.
+    With filters, the unfiltered events determine the windows.
 
     Attributes:
         backwards: events whose time was raised to that of the event before.
@@ -31,14 +89,14 @@ class WindowCutter:
 
     def __init__(self, length: windows.WindowLength, stride: windows.WindowLength) -> None:
         self._length, self._stride = length, stride
-        self._columns = [np.empty(0, dtype) for dtype in DTYPES.values()]
-        self._first = self._end = 0
+        self._waiting = WaitingEvents()
+        self._filtered: WaitingEvents | None = None
         self._size: tuple[int, int] | None = None
         self._origin_us = self._start_us = self._skip = 0
         self._last_us: int | None = None
         self.backwards = self.jumps = 0
 
-    def add(self, chunk: EventStream) -> Iterator[Window]:
+    def add(self, chunk: EventStream) -> Iterator[CutWindow]:
         """Add the next chunk; yield the windows that it completes.
 
         Raises:
@@ -46,76 +104,74 @@ class WindowCutter:
         """
         if self._size is None:
             self._size = chunk.width, chunk.height
+            self._waiting = WaitingEvents(*self._size)
+            self._filtered = WaitingEvents(*self._size) if isinstance(chunk, FilteredChunk) else None
         if self._size != (chunk.width, chunk.height):
             (width, height), other = self._size, f"{chunk.width}x{chunk.height}"
             raise BadInput(f"the source changed the size of its sensor from {width}x{height} to {other}")
-        gaps = np.flatnonzero(np.diff(chunk.t) > MAX_GAP_US) + 1
-        for first, end in zip([0, *gaps.tolist()], [*gaps.tolist(), len(chunk)], strict=True):
-            if first < end:
-                yield from self._add_part(chunk.slice_events(first, end))
+        for part in split_at_gaps(chunk):
+            yield from self._add_part(part)
 
-    def _add_part(self, part: EventStream) -> Iterator[Window]:
-        t = part.t
-        if self._last_us is None:
+    def _add_part(self, part: EventStream) -> Iterator[CutWindow]:
+        t, latest = part.t, self._last_us
+        if latest is None:
             self._origin_us = self._start_us = int(t[0])
-        else:
-            step = int(t[0]) - self._last_us
-            if step > MAX_GAP_US or step < -MAX_STEP_BACK_US:
-                yield from self._start_anew(int(t[0]))
-            elif step < 0:
-                self.backwards += int(np.searchsorted(t, self._last_us))
-                t = np.maximum(t, self._last_us)
+        elif is_jump(int(t[0]) - latest):
+            yield from self._start_anew(int(t[0]))
+            latest = None
+        elif t[0] < latest:
+            self.backwards += int(np.searchsorted(t, latest))
+            t = np.maximum(t, latest)
         self._last_us = int(t[-1])
-        self._append(part, t)
+        self._waiting.append(part, t)
+        if self._filtered is not None and isinstance(part, FilteredChunk) and part.filtered is not None:
+            t = part.filtered.t
+            self._filtered.append(part.filtered, t if latest is None else np.maximum(t, latest))
         yield from self._cut_counts() if self._length.in_events else self._cut_times()
 
-    def _start_anew(self, time_us: int) -> Iterator[Window]:
+    def _start_anew(self, time_us: int) -> Iterator[CutWindow]:
         """End the windows before a jump of the clock, and begin new ones."""
         yield from self.finish()
         self.jumps += 1
         if self._last_us is not None and time_us < self._last_us:  # times go on from the last event
             self._origin_us += time_us - self._last_us
-        self._start_us, self._first, self._skip = time_us, self._end, 0
+        for waiting in self._list_waiting():
+            waiting.drop(len(waiting))
+        self._start_us, self._skip = time_us, 0
 
-    def _append(self, part: EventStream, t: np.ndarray) -> None:
-        end = self._end + len(part)
-        if end > len(self._columns[0]):
-            n_waiting = self._end - self._first
-            longer = [np.empty(max(MIN_CAPACITY, 2 * (n_waiting + len(part))), dtype) for dtype in DTYPES.values()]
-            for new, old in zip(longer, self._columns, strict=True):
-                new[:n_waiting] = old[self._first : self._end]
-            self._columns, self._first, self._end = longer, 0, n_waiting
-            end = n_waiting + len(part)
-        for column, values in zip(self._columns, (part.x, part.y, t, part.p), strict=True):
-            column[self._end : end] = values
-        self._end = end
+    def _list_waiting(self) -> list[WaitingEvents]:
+        return [self._waiting] if self._filtered is None else [self._waiting, self._filtered]
 
-    def _cut_times(self) -> Iterator[Window]:
+    def _cut_times(self) -> Iterator[CutWindow]:
         length, stride = self._length.size, self._stride.size
         while self._last_us is not None and self._last_us >= self._start_us + length:
             yield self._make_window(self._start_us, self._start_us + length)
             self._start_us += stride
-            self._first += self._find(self._start_us)
+        for waiting in self._list_waiting():
+            waiting.drop(waiting.find(self._start_us))
+            waiting.count(waiting.find(self._start_us + length))
 
-    def _cut_counts(self) -> Iterator[Window]:
+    def _cut_counts(self) -> Iterator[CutWindow]:
         """Yield windows of a number of events; `_skip` events lie before the next one, if the stride is longer."""
         length, stride = self._length.size, self._stride.size
-        while self._skip_events() and self._end - self._first > length:  # the last one may be the last of all
+        while self._skip_events() and len(self._waiting) > length:  # the last one may be the last of all
             yield self._make_counted(length)
             self._skip = stride
+        if not self._skip:
+            self._waiting.count(min(length, len(self._waiting)))
 
     def _skip_events(self) -> bool:
-        skipped = min(self._skip, self._end - self._first)
-        self._first += skipped
+        skipped = min(self._skip, len(self._waiting))
+        self._waiting.drop(skipped)
         self._skip -= skipped
         return not self._skip
 
-    def finish(self) -> Iterator[Window]:
+    def finish(self) -> Iterator[CutWindow]:
         """Yield the windows that are not complete, at the end of the source; the last one may be shorter."""
         if self._last_us is None:
             return
         if self._length.in_events:
-            while self._skip_events() and (count := self._end - self._first):
+            while self._skip_events() and (count := len(self._waiting)):
                 yield self._make_counted(min(count, self._length.size))
                 self._skip = count if count <= self._length.size else self._stride.size
             return
@@ -125,19 +181,13 @@ class WindowCutter:
             yield self._make_window(self._start_us, stop)
             self._start_us = end if stop == end else self._start_us + self._stride.size
 
-    def _find(self, time_us: int) -> int:
-        """Return the number of waiting events before a time."""
-        return int(np.searchsorted(self._columns[2][self._first : self._end], time_us))
+    def _make_window(self, start_us: int, end_us: int) -> CutWindow:
+        views = []
+        for waiting in self._list_waiting():
+            waiting.drop(waiting.find(start_us))
+            views.append(waiting.view(waiting.find(end_us)))
+        return CutWindow(start_us - self._origin_us, end_us - self._origin_us, views[-1], views[0])
 
-    def _make_window(self, start_us: int, end_us: int) -> Window:
-        low, high = self._find(start_us), self._find(end_us)
-        return TimeWindow(start_us - self._origin_us, end_us - self._origin_us, self._view(low, high))
-
-    def _make_counted(self, count: int) -> Window:
-        events = self._view(0, count)
-        return TimeWindow(int(events.t[0]) - self._origin_us, int(events.t[-1]) - self._origin_us + 1, events)
-
-    def _view(self, low: int, high: int) -> EventStream:
-        x, y, t, p = (column[self._first + low : self._first + high] for column in self._columns)
-        width, height = self._size or (1, 1)
-        return EventStream.from_valid(x, y, t, p, width, height)
+    def _make_counted(self, count: int) -> CutWindow:
+        events = self._waiting.view(count)
+        return CutWindow(int(events.t[0]) - self._origin_us, int(events.t[-1]) - self._origin_us + 1, events, events)

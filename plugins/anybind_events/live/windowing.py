@@ -12,8 +12,9 @@ from anybind import AnybindError
 from anybind.plugin import BadOption, errors, windows
 from anybind_events import kernels
 from anybind_events.activity import measure_activity
+from anybind_events.filter import Filters, create_filters
 from anybind_events.live.chunk_queue import ChunkQueue
-from anybind_events.live.window_cutter import Window, WindowCutter
+from anybind_events.live.window_cutter import CutWindow, WindowCutter, filter_live
 from anybind_events.live_source import LiveSource, LiveWindow, SourceCounts
 from anybind_events.representations import kernels as representation_kernels
 from anybind_events.stream import EventStream
@@ -29,6 +30,7 @@ def iterate_windows(
     queue: windows.Duration,
     drop: str,
     timeout: float,
+    filters: Filters,
 ) -> Iterator[LiveWindow]:
     """Check the options and return the windows of a source; see `LiveSource.windows`."""
     size = windows.parse_length(length, windows.MICROSECONDS, "window")
@@ -37,16 +39,19 @@ def iterate_windows(
         raise BadOption(f"expected --window and --stride of one unit, got {length!r} and {stride!r}")
     if not timeout >= 0:
         raise BadOption(f"timeout: expected 0 or more seconds, got {timeout!r}")
+    if filters and size.in_events:
+        raise BadOption(f"filters need windows of a duration, such as 100ms, got {length!r}")
+    create_filters(filters)  # checks them before the source starts
     compile_kernels()
     wait_s = windows.parse_duration(queue, windows.MICROSECONDS, "queue") / 1e6
-    return _receive_windows(source, WindowCutter(size, step), ChunkQueue(wait_s, drop), timeout)
+    return _receive_windows(source, WindowCutter(size, step), ChunkQueue(wait_s, drop), timeout, filters)
 
 
 def _receive_windows(
-    source: LiveSource, cutter: WindowCutter, queue: ChunkQueue, timeout_s: float
+    source: LiveSource, cutter: WindowCutter, queue: ChunkQueue, timeout_s: float, filters: Filters
 ) -> Iterator[LiveWindow]:
     chunks = source.chunks()
-    thread = threading.Thread(target=_receive, args=(queue, chunks), name="anybind-source", daemon=True)
+    thread = threading.Thread(target=_receive, args=(queue, chunks, filters), name="anybind-source", daemon=True)
     thread.start()
     arrival_s = 0.0
     error: AnybindError | None = None
@@ -71,14 +76,17 @@ def _receive_windows(
         thread.join(JOIN_S)
 
 
-def _receive(queue: ChunkQueue, chunks: Iterator[object]) -> None:
+def _receive(queue: ChunkQueue, chunks: Iterator[EventStream], filters: Filters) -> None:
     with contextlib.closing(chunks):  # pyright: ignore[reportArgumentType]
-        queue.fill(chunks)  # pyright: ignore[reportArgumentType]
+        queue.fill(filter_live(chunks, filters) if filters else chunks)
 
 
-def _describe(window: Window, arrival_s: float, counts: SourceCounts) -> LiveWindow:
-    start_us, end_us, events = window
-    inactivity = ("" if measure_activity(events).moved else "nothing moved") if len(events) else "no events"
+def _describe(window: CutWindow, arrival_s: float, counts: SourceCounts) -> LiveWindow:
+    start_us, end_us, events, unfiltered = window
+    inactivity = "no events"
+    if len(events):  # noise that a filter thins out looks like motion: something must have moved before it, too
+        moved = measure_activity(events).moved and (events is unfiltered or measure_activity(unfiltered).moved)
+        inactivity = "" if moved else "nothing moved"
     rate = len(events) / max(1, end_us - start_us) * 1e6
     return LiveWindow(events, start_us, end_us, inactivity, rate, arrival_s, counts)
 

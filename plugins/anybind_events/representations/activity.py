@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from anybind_events.pixel_counts import count_pixels
 from anybind_events.representations.frames import compute_nonzero_percentile
-from anybind_events.representations.kernels import count_events, count_inside, limit_to_neighbours
+from anybind_events.representations.kernels import count_inside, limit_to_neighbours
 from anybind_events.stream import EventStream
 
 BLOCKS = 32
@@ -54,10 +55,8 @@ def find_active_box(stream: EventStream, margin: float) -> Box:
         margin: width added on each side, as a fraction of the square's side.
     """
     whole = Box(0, 0, stream.width, stream.height)
-    counts = np.zeros(stream.width * stream.height, np.uint32)
-    count_events(stream.x, stream.y, stream.width, counts, np.zeros(counts.size, np.uint8))
     limited = np.empty((stream.height, stream.width), np.uint32)
-    limit_to_neighbours(counts.reshape(limited.shape), limited)
+    limit_to_neighbours(count_pixels(stream), limited)
     np.minimum(limited, np.uint32(np.ceil(compute_nonzero_percentile(limited, 90))), out=limited)
     side = max(1, -(-max(stream.width, stream.height) // BLOCKS))
     blocks = _sum_blocks(limited, side)

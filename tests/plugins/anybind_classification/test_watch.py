@@ -97,6 +97,17 @@ def test_the_command_writes_json_lines(cli: Command, tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text().splitlines() == [json.dumps(each) for each in (*windows, last)]
 
 
+def test_filters_of_the_command_are_those_of_classify(cli: Command) -> None:
+    filters = ("--filter", "background-activity,hot-pixel")
+    live = cli("watch", RECORDING, *ARGUMENTS, *filters, "--jsonl")
+    *answers, last = map(json.loads, live.out.splitlines())
+    offline = cli("classify", RECORDING, "--labels", ",".join(LABELS), "--window", "100ms", *filters, "--json")
+    (record,) = json.loads(offline.out)["files"]
+    assert [each["label"] for each in answers] == [each["label"] for each in record["windows"]]
+    assert last["summary"]["counts"]["events"] == 67445
+    assert cli("watch", RECORDING, *ARGUMENTS, "--filter", "hot-pixels").code == 2
+
+
 def run_command(*arguments: object, **options) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "anybind", "watch", *map(str, arguments), "--labels", ",".join(LABELS)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from anybind_events import EventStream, choose_window, measure_activity
 from anybind_events.kernels import count_active_pixels, count_supported_events
+from anybind_events.pixel_counts import count_pixels
 from helpers.streams import draw_noise, event_streams, move_bar
 
 SENSORS = ((128, 128), (240, 180), (640, 480))
@@ -49,7 +50,7 @@ def test_supported_events_are_those_of_a_direct_search(stream: EventStream, inte
     if not len(stream):
         return
     supported, events, _ = count_supported_events(
-        stream.x, stream.y, stream.t, stream.p, stream.width, stream.height, np.array([interval]), 64, 1 << 20, 1 << 20
+        stream.x, stream.y, stream.t, stream.p, count_pixels(stream), np.array([interval]), 64, 1 << 20, 1 << 20
     )
     columns = [column.astype(np.int64) for column in (stream.x, stream.y, stream.t, stream.p)]
     expected = np.zeros(2)

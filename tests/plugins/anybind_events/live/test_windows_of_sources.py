@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,47 +12,15 @@ import pytest
 import anybind
 from anybind.errors import BadInput, BadOption, PluginError
 from anybind.windows import WindowOptions
-from anybind_events import EventStream, LiveSource, LiveWindow
+from anybind_events import EventStream, LiveWindow
 from anybind_events.live import chunk_queue
 from anybind_events.live.replay import Replay
 from anybind_events.live_source import SourceStalled
 from anybind_events.windows import divide_stream
+from helpers.sources import Scripted, assert_counts_are_of_the_events, shift, split
 from helpers.streams import draw_noise, list_events, move_bar
 
 LENGTHS = [("100ms", "30ms"), ("40ms", ""), ("30ms", "70ms"), ("500ev", "300ev"), ("300ev", "500ev"), ("300ev", "")]
-
-
-class Scripted(LiveSource):
-    """A source that sends given chunks, and then waits for its end, fails or ends."""
-
-    def __init__(self, chunks: Sequence[EventStream], error: Exception | None = None, hang: bool = False) -> None:
-        self._chunks, self._error, self._hang = chunks, error, hang
-        self.closed = threading.Event()
-        self.sent = threading.Event()
-
-    @property
-    def settings(self) -> Mapping[str, object]:
-        return {}
-
-    def close(self) -> None:
-        self.closed.set()
-
-    def chunks(self) -> Iterator[EventStream]:
-        yield from self._chunks
-        self.sent.set()
-        if self._error is not None:
-            raise self._error
-        if self._hang:
-            self.closed.wait()
-
-
-def shift(stream: EventStream, offset_us: int) -> EventStream:
-    return EventStream(stream.x, stream.y, stream.t + offset_us, stream.p, stream.width, stream.height)
-
-
-def split(stream: EventStream, seed: int = 0) -> list[EventStream]:
-    cuts = np.sort(np.random.default_rng(seed).integers(0, len(stream), 20)).tolist()
-    return [stream.slice_events(*span) for span in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
 
 
 def assert_windows_equal(live: Sequence[LiveWindow], stream: EventStream, length: str, stride: str) -> None:
@@ -61,6 +28,7 @@ def assert_windows_equal(live: Sequence[LiveWindow], stream: EventStream, length
     assert [(each.start_us, each.end_us) for each in live] == [(each.start_us, each.end_us) for each in whole]
     for one, other in zip(live, whole, strict=True):
         assert list_events(one.events) == list_events(other.events)
+    assert_counts_are_of_the_events(live)
 
 
 @pytest.mark.parametrize(("length", "stride"), LENGTHS)
@@ -86,6 +54,7 @@ def test_windows_stay_unchanged_while_others_follow() -> None:
     before = list_events(first.events)
     assert len(list(windows)) > 30
     assert list_events(first.events) == before
+    assert_counts_are_of_the_events([first])
 
 
 def test_windows_without_motion_or_events_say_so() -> None:
@@ -134,6 +103,7 @@ def test_a_jump_of_the_clock_begins_new_windows_and_is_counted() -> None:
     assert len(live) == 9  # and not one for each 40 ms in between
     assert sum(len(each.events) for each in live) == 3 * len(bar)
     assert all(one.start_us < other.start_us for one, other in itertools.pairwise(live))
+    assert_counts_are_of_the_events(live)
 
 
 def test_a_jump_inside_a_chunk_is_one_too() -> None:
@@ -151,6 +121,7 @@ def test_events_a_little_late_are_raised_and_counted() -> None:
     assert live[-1].counts.backwards > 0
     assert sum(len(each.events) for each in live) == 2 * len(bar)
     assert (np.diff(np.concatenate([each.events.t for each in live])) >= 0).all()
+    assert_counts_are_of_the_events(live)
 
 
 @pytest.mark.parametrize(("drop", "expected"), [("oldest", [2, 3]), ("newest", [0, 1])])
