@@ -141,7 +141,7 @@ robustness: $(READY)
 
 # Our rates beside those of other packages, in one process; they write benchmarks/results.
 bench-events: $(BENCH)
-	$(BIN)/python benchmarks/events_rate.py
+	RAYON_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/events_rate.py
 
 bench-filters: $(BENCH)
 	RAYON_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/filters_rate.py
