@@ -98,8 +98,8 @@ def main() -> None:
 
 
 def compile_kernels() -> None:
-    """Run the compiled loops: a process begins with loops in NumPy, until it has processed 2 million events."""
-    stream = uniform_pixels(3_000_000, 64, 64, seed=0)
+    """Compile all loops: a process begins with loops in NumPy, until they have processed 2 million events or pixels."""
+    stream = uniform_pixels(3_000_000, 2048, 1536, seed=0)
     for name, options in OPTIONS.items():
         create_part("representation", name, **options)(stream)
 

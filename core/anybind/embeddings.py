@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,27 @@ class Embeddings:
         """Select rows: one index, a slice, indices (any number), or a boolean mask, (n,)."""
         index = np.atleast_1d(np.arange(len(self))[rows])
         return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
+
+    @staticmethod
+    def fuse(groups: Sequence[Embeddings], weights: Mapping[str, float] | None = None) -> Embeddings:
+        """Add up the rows of embeddings of several modalities, weighted, and normalise the sums.
+
+        Args:
+            groups: one or more of the same number of rows; row i of each belongs to joint embedding i.
+            weights: weight of a modality; only ratios matter, and a negative one leads away. [default: 1, the mean]
+
+        Returns:
+            one row per row of a group; modalities, ids and encoders are joined by ` + `, and weights other than 1 are
+            part of the encoder.
+
+        Raises:
+            BadInput: numbers of rows differ, or the rows of a sum cancel.
+            BadOption: a weight is not a finite number, or is that of another modality.
+            SpaceMismatch: the groups are of different spaces.
+        """
+        from anybind.fusion import fuse_embeddings
+
+        return fuse_embeddings(groups, weights)
 
     def __matmul__(self, other: Embeddings) -> np.ndarray:
         """Return cosine similarities, (n, m) float32 in [-1, 1]; raise `SpaceMismatch` between two spaces."""
