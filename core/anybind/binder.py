@@ -154,8 +154,7 @@ class Binder:
         embedding is the weighted mean of those of its items, each adapted to the common space, of norm 1.
 
         Args:
-            modality: the modality to embed; or joint queries, one or several, without `items`. An invalid item drops
-                its query.
+            modality: the modality to embed; or joint queries, without `items`. An invalid item drops its query.
             items: paths, samples or `Item`s, or a single one. For `text`, strings are the texts themselves.
             weights: of joint queries: weight of a modality; only ratios matter, a negative one leads away from its
                 samples. [default: 1]
@@ -168,8 +167,8 @@ class Binder:
                 one raises.
 
         Returns:
-            one row per item, in order, with paths (or texts, `Item.id`, or `event[3]`) as ids; of joint queries, with
-            modalities, ids and encoders joined by ` + `.
+            one row per item, in order, with paths (or texts, `Item.id`, or `event[3]`) as ids; of joint queries, as
+            `Embeddings.fuse` names them.
 
         Raises:
             BadInput: an item is missing, unreadable, empty or of another modality, or a joint query is empty or its

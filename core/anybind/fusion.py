@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from anybind.embeddings import Embeddings, concatenate, normalize
-from anybind.errors import AnybindError, BadInput, BadOption, OnBad, suggest_names
+from anybind.embeddings import Embeddings, check_weights, concatenate
+from anybind.errors import AnybindError, BadInput, OnBad
 from anybind.loading import to_item
 from anybind.modality import find_modality
 
@@ -19,45 +18,6 @@ if TYPE_CHECKING:
 
 JoinedQuery = Mapping[str, object]
 """A path, a sample or an `Item` by modality."""
-
-
-def fuse_embeddings(groups: Sequence[Embeddings], weights: Mapping[str, float] | None = None) -> Embeddings:
-    """Add up the rows of several modalities and normalise the sums; see `Embeddings.fuse`."""
-    if not groups or len({len(group) for group in groups}) != 1:
-        raise BadInput(f"expected groups of one number of embeddings, got {[len(group) for group in groups]}")
-    weights = check_weights(weights, [group.modality for group in groups])
-    first, factors = groups[0], [weights.get(group.modality, 1.0) for group in groups]
-    total = np.zeros(first.vectors.shape)
-    for group, factor in zip(groups, factors, strict=True):
-        first.space.require_same(group.space, f"fuse {first.modality} with {group.modality}")
-        total += factor * group.vectors
-    ids = tuple(" + ".join(names) for names in zip(*(group.ids for group in groups), strict=True))
-    zero = np.flatnonzero(np.linalg.norm(total, axis=1) < 1e-6)  # float32 vectors that cancel leave less
-    if zero.size:
-        raise BadInput(f"{ids[zero[0]]}: the embeddings cancel; give other weights")
-    encoders = [
-        group.encoder if factor == 1 else f"{factor:g}*{group.encoder}"
-        for group, factor in zip(groups, factors, strict=True)
-    ]
-    scales = {group.logit_scale for group in groups}
-    return Embeddings(
-        normalize(total) if len(total) else total,
-        first.space,
-        " + ".join(dict.fromkeys(group.modality for group in groups)),
-        ids,
-        " + ".join(encoders),
-        first.logit_scale if len(scales) == 1 else None,
-    )
-
-
-def check_weights(weights: Mapping[str, float] | None, modalities: Sequence[str]) -> Mapping[str, float]:
-    """Return the weights; raise `BadOption` for one that is not a finite number or of another modality."""
-    for modality, weight in (weights or {}).items():
-        if modality not in modalities:
-            raise BadOption(f"weights: no query has {modality!r}{suggest_names(modality, modalities)}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
-            raise BadOption(f"weights: expected a finite number for {modality}, got {weight!r}")
-    return weights or {}
 
 
 def embed_joint(
@@ -121,7 +81,7 @@ def _fuse_queries(
     groups = []
     for names, members in numbers.items():
         parts = [embedded[name][[rows[number][name] for number in members]] for name in names]
-        groups.append(fuse_embeddings(parts, {name: weights[name] for name in names if name in weights}))
-    empty = fuse_embeddings([each[:0] for each in embedded.values()], weights)
+        groups.append(Embeddings.fuse(parts, {name: weights[name] for name in names if name in weights}))
+    empty = Embeddings.fuse([each[:0] for each in embedded.values()], weights)
     ordered = concatenate([empty, *(replace(each, modality=empty.modality, encoder=empty.encoder) for each in groups)])
     return ordered[np.argsort(np.array([number for members in numbers.values() for number in members], int))]

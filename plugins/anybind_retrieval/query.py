@@ -72,12 +72,12 @@ class JointQuery:
     @property
     def modality(self) -> str:
         """The modalities, joined."""
-        return " + ".join(dict.fromkeys(part.modality for part in self.parts))
+        return "+".join(dict.fromkeys(part.modality for part in self.parts))
 
     @property
     def embedded_as(self) -> str:
         """The modalities of the encoders, joined."""
-        return " + ".join(dict.fromkeys(part.embedded_as for part in self.parts))
+        return "+".join(dict.fromkeys(part.embedded_as for part in self.parts))
 
     @property
     def path(self) -> str:

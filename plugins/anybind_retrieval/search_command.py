@@ -79,7 +79,7 @@ def search(
     roi: Region = "",
     filters: Filters = "",
 ) -> None:
-    """Rank files by their similarity with a text or with another file, each modality separately.
+    """Rank files by their similarity with a text, another file, or both, each modality separately.
 
     Queries given as --query-MODALITY are joined to one: an image and a text, for instance, by the mean of their
     embeddings. A weak match is not better than chance for its modality.

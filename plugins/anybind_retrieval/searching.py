@@ -77,8 +77,7 @@ def search(
     that is not better than chance for its modality is marked as weak. See `anybind_retrieval.calibration`.
 
     Args:
-        query: a text, or the path of a file; an existing path is a file. Or a joint query, texts and paths by the
-            modality to embed them as, `{"image": "photo.jpg", "text": "at night"}`: see `Binder.embed`.
+        query: a text or a path (an existing path is a file), or a joint query by modality: see `Binder.embed`.
         weights: of a joint query: weight of a modality. [default: 1]
         gallery: an index of `build_index`, or a folder; the index of a folder is stored in the user's cache and
             updated first.
@@ -111,14 +110,12 @@ def search(
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
         binding = _load_binder(binding, index, device, backend, store)
-    sources = map_modalities(binding, modalities)
-    parsed = _parse(query, weights, embed_as, map_modalities(binding))
+    sources, parsed = map_modalities(binding, modalities), _parse(query, weights, embed_as, map_modalities(binding))
     head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
         index = _update_folder_index(location, binding, sources, on_bad, options)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
-    embedded = parsed.embed(binding, options)
-    embedded = _check_query(index, binding, embedded, sizes)
+    embedded = _check_query(index, binding, parsed.embed(binding, options), sizes)
     hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.paths)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
     hits = _merge_hits(hits, calibrate)[:top_k] if mixed else hits
