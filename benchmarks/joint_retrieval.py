@@ -2,8 +2,8 @@
 
 DIR has the folder `caltech101`; of each of its classes that `mini` was not trained on, the first 14 images are used.
 Event recordings are simulated, and the text is the name of the class in a prompt. A query finds the image that its
-recording was simulated from (instance), or the other way round. Weights are fitted on 7 classes and measured on the other
-8, in 20 random splits; the table has the means. Writes benchmarks/results/joint_retrieval.json.
+recording was simulated from (instance), or the other way round. Weights are fitted on 7 classes and measured on the
+other 8, in 20 random splits; the table has the means. Writes benchmarks/results/joint_retrieval.json.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _fuse_queries(
     numbers: dict[tuple[str, ...], list[int]] = {}
     for number, query in enumerate(queries):
         if len(rows[number]) == len(query):
-            numbers.setdefault(tuple(name for name in embedded if name in query), []).append(number)
+            numbers.setdefault(tuple(query), []).append(number)
     groups = []
     for names, members in numbers.items():
         parts = [embedded[name][[rows[number][name] for number in members]] for name in names]

@@ -110,7 +110,7 @@ def test_queries_may_have_different_modalities_and_keep_their_order(binder):
     joint = binder.embed(queries)
     expected = [[1, 0, 0], [0.5**0.5, 0, 0.5**0.5], [0, 0, 1], [0, 1, 0]]
     np.testing.assert_allclose(joint.vectors, expected, atol=1e-6)
-    assert joint.ids == ("x", "x + y", "y", "y")
+    assert joint.ids == ("x", "y + x", "y", "y")
     assert binder.encoder("letters").n_encoded == 3
 
 
