@@ -14,7 +14,7 @@ DATA ?= ../shared/data
 RUNS ?= runs
 INPUTS ?= 100000
 
-.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines robustness \
+.PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval joint-retrieval ablation few-shot baselines robustness \
 	bench-embed bench-events bench-filters bench-live bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
 	bench-startup bench-inference memory vad-memory vad-ped2 parity bench-suite kill-embed kills look long oldest public-api tables clean
 
@@ -141,6 +141,9 @@ retrieval-mini: $(READY)
 depth-retrieval: $(READY)
 	$(BIN)/python benchmarks/depth_retrieval.py --data $(DATA)
 
+joint-retrieval: $(READY)
+	$(BIN)/python benchmarks/joint_retrieval.py --data $(DATA)
+
 # Recognition by the length of windows, on simulated recordings.
 .PHONY: window-choice
 window-choice: $(READY)
@@ -158,7 +161,7 @@ robustness: $(READY)
 
 # Our rates beside those of other packages, in one process; they write benchmarks/results.
 bench-events: $(BENCH)
-	$(BIN)/python benchmarks/events_rate.py
+	RAYON_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/events_rate.py
 
 bench-filters: $(BENCH)
 	RAYON_NUM_THREADS=1 OMP_NUM_THREADS=1 $(BIN)/python benchmarks/filters_rate.py

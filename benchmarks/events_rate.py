@@ -4,7 +4,14 @@ All run in one process, in turns, on the same events, each after one warm-up cal
 the time that memory access needs: 13 bytes per event read once (x and y two each, t eight, p one) and the output twice
 (written, and read once more), over the rate of copying. A copy of n bytes reads n and writes n, so its rate is 2 n over
 the time of `numpy.copyto` between two arrays of 256 MiB, in the same rounds, on one thread. Small recordings fit the
-caches and can be faster than the floor. Recordings run on one thread, batches on all.
+caches and can be faster than the floor.
+
+The second floor is the time of one random write per event: a loop that writes 4 bytes to each event's cell, OFF and ON
+apart, from cell indices that are computed before. It is what an array that does not fit the second-level cache costs on
+the processor at hand, for the pixels of the recording.
+
+Recordings run on one thread and are timed by the process's CPU time, which others on the machine change little; batches
+run on all threads and are timed by the clock.
 
 Two kinds of recordings: events at uniformly drawn pixels, the worst case for caches, and moving edges, as cameras see
 them. Ratios are comparable between machines, rates are not.
@@ -25,10 +32,11 @@ from typing import Any
 
 import numpy as np
 from events_peers import BINS, TAU, Calls, PeerInputs, check_counts
+from processor import read_processor
 from recordings import moving_edges, uniform_pixels
 
 from anybind.commandline import print_table
-from anybind.plugin import files
+from anybind.plugin import files, kernel
 from anybind.registry import create_part
 from anybind_events.stream import EventStream
 
@@ -70,6 +78,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="the two small sizes only; write results only to --output")
     parser.add_argument("--output", type=Path, help=f"JSON report, with a .md table beside it [default: {OUTPUT}]")
     options = parser.parse_args()
+    print(f"{os.cpu_count()} x {read_processor()}")
+    compile_kernels()
     rows = []
     for make_recording in (moving_edges, uniform_pixels):
         for events, width, height in SIZES[: 2 if options.quick else 3]:
@@ -87,6 +97,13 @@ def main() -> None:
         write_report(output, rows, missed)
 
 
+def compile_kernels() -> None:
+    """Compile all loops: a process begins with loops in NumPy, until they have processed 2 million events or pixels."""
+    stream = uniform_pixels(3_000_000, 2048, 1536, seed=0)
+    for name, options in OPTIONS.items():
+        create_part("representation", name, **options)(stream)
+
+
 def measure_recording(make_recording: Callable[..., EventStream], stream: EventStream) -> list[dict[str, Any]]:
     """Return one row per representation, for one recording."""
     peers = PeerInputs.convert(stream)
@@ -95,7 +112,11 @@ def measure_recording(make_recording: Callable[..., EventStream], stream: EventS
     for output, peer_calls in peers.list_calls().items():
         calls |= {f"{output} by {peer}": call for peer, call in peer_calls.items()}
     check_counts(representations["paper"](stream), representations["polarity-histogram"](stream), peers)
-    seconds, rate = measure_seconds(calls)
+    cells = stream.p.astype(np.uint32) * np.uint32(stream.width * stream.height)
+    cells += stream.y.astype(np.uint32) * np.uint32(stream.width) + stream.x
+    numbers = np.zeros(2 * stream.width * stream.height, np.uint32)
+    calls["random writes"] = lambda: write_cells(cells, numbers)
+    seconds, rate = measure_seconds(calls, time.process_time)
     return [
         build_row(
             name,
@@ -122,7 +143,7 @@ def measure_batch(make_recording: Callable[..., EventStream]) -> list[dict[str, 
         calls[f"{output} by tonic"] = lambda output=output: np.stack(
             [peer.list_calls()[output]["tonic"]() for peer in peers]
         )
-    seconds, rate = measure_seconds(calls)
+    seconds, rate = measure_seconds(calls, time.perf_counter)
     target = (BATCH_TARGET, None)
     return [
         build_row(name, make_recording, number * events, streams[0], each.batch(streams).nbytes, seconds, rate, target)
@@ -131,16 +152,23 @@ def measure_batch(make_recording: Callable[..., EventStream]) -> list[dict[str, 
     ]
 
 
-def measure_seconds(calls: Calls) -> tuple[dict[str, float], float]:
+@kernel
+def write_cells(cells: np.ndarray, numbers: np.ndarray) -> None:
+    """Write the number of each event to its cell."""
+    for i in range(len(cells)):
+        numbers[cells[i]] = np.uint32(i)
+
+
+def measure_seconds(calls: Calls, clock: Callable[[], float]) -> tuple[dict[str, float], float]:
     """Return the median seconds of each call, measured in turns after one warm-up call, and the bytes/s of a copy."""
     source, target = np.ones(COPY_BYTES, np.uint8), np.ones(COPY_BYTES, np.uint8)
     calls = {"copy": lambda: np.copyto(target, source), **calls}
     seconds: dict[str, list[float]] = {}
     rounds = {}
     for name, call in calls.items():
-        first = time_call(call)
+        first = time_call(call, clock)
         if first >= FAST:
-            first = time_call(call)  # the first one may have compiled
+            first = time_call(call, clock)  # the first one may have compiled
         rounds[name] = ROUNDS if first < FAST else 3 if first < SLOW else 1
         seconds[name] = [first] if first >= SLOW else []
     for number in range(ROUNDS):
@@ -150,16 +178,16 @@ def measure_seconds(calls: Calls) -> tuple[dict[str, float], float]:
             if len(seconds[name]) < rounds[name]:
                 if rounds[name] == ROUNDS:
                     calls[name]()  # refills the caches that the previous call evicted
-                seconds[name].append(time_call(calls[name]))
+                seconds[name].append(time_call(calls[name], clock))
     medians = {name: statistics.median(each) for name, each in seconds.items()}
     return medians, 2 * COPY_BYTES / medians["copy"]
 
 
-def time_call(call: Callable[[], object]) -> float:
+def time_call(call: Callable[[], object], clock: Callable[[], float]) -> float:
     """Return the seconds of a call."""
-    start = time.perf_counter()
+    start = clock()
     call()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def build_row(
@@ -178,6 +206,7 @@ def build_row(
     peer_seconds = {key.removeprefix(prefix): value for key, value in seconds.items() if key.startswith(prefix)}
     speedups = {peer: value / seconds[name] for peer, value in peer_seconds.items()}
     max_floor, min_speedup = target
+    random_writes = seconds.get("random writes")
     return {
         "representation": name,
         "recording": make_recording.__name__.replace("_", " "),
@@ -189,6 +218,8 @@ def build_row(
         "floor_seconds": floor,
         "times_floor": seconds[name] / floor,
         "target_times_floor": max_floor,
+        "random_write_seconds": random_writes,
+        "times_random_writes": random_writes and seconds[name] / random_writes,
         "peers": {peer: {"seconds": peer_seconds[peer], "times_slower": speedups[peer]} for peer in peer_seconds},
         "target_times_tonic": min_speedup,
         "reached": (max_floor is None or seconds[name] / floor <= max_floor)
@@ -197,10 +228,10 @@ def build_row(
 
 
 COLUMNS = (
-    *("representation", "recording", "events", "sensor", "Mev/s", "x floor", "(at most)", "x tonic", "(at least)"),
-    "x evlib",
+    *("representation", "recording", "events", "sensor", "Mev/s", "x floor", "(at most)", "x random"),
+    *("x tonic", "(at least)", "x evlib"),
 )
-SHORT_COLUMNS = ("representation", "events", "Mev/s", "x floor", "x tonic", "x evlib")
+SHORT_COLUMNS = ("representation", "events", "Mev/s", "x floor", "x random", "x tonic", "x evlib")
 """Columns of the printed table, which fits 80 characters; the recording is its title."""
 
 
@@ -215,6 +246,7 @@ def format_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         f"{row['events_per_second'] / 1e6:.0f}",
         f"{row['times_floor']:.2f}",
         "" if row["target_times_floor"] is None else f"{row['target_times_floor']:g}",
+        f"{row['times_random_writes']:.2f}" if row["times_random_writes"] else "",
         speedups.get("tonic", ""),
         "" if row["target_times_tonic"] is None else f"{row['target_times_tonic']:g}",
         speedups.get("evlib", ""),
@@ -231,19 +263,25 @@ def format_short(row: Mapping[str, Any]) -> tuple[str, ...]:
 def write_report(output: Path, rows: Sequence[Mapping[str, Any]], missed: Sequence[str]) -> None:
     """Write the JSON report, and a Markdown table beside it."""
     packages = {name: version(name) for name in ("numpy", "numba", "tonic", "evlib")}
-    settings = {"python": platform.python_version(), "cpus": os.cpu_count(), "rounds": ROUNDS, "packages": packages}
+    settings = {
+        "python": platform.python_version(), "processor": read_processor(), "cpus": os.cpu_count(), "rounds": ROUNDS,
+        "packages": packages,
+    }  # fmt: skip
     output.parent.mkdir(parents=True, exist_ok=True)
     rates = [row["copy_bytes_per_second"] / 1e9 for row in rows]
+    writes = [row["events"] / row["random_write_seconds"] / 1e6 for row in rows if row["random_write_seconds"]]
     lines = [
         "# Event representations: rates",
         "",
         *(__doc__ or "").split("\n\n", 1)[1].strip().splitlines(),
         "",
-        f"Python {settings['python']}, {settings['cpus']} processors, "
+        f"{settings['cpus']} processors, {settings['processor']}; Python {settings['python']}, "
         + ", ".join(f"{name} {number}" for name, number in packages.items())
-        + f"; copying ran at {min(rates):.1f} to {max(rates):.1f} GB/s; medians of {ROUNDS} rounds "
+        + f"; copying ran at {min(rates):.1f} to {max(rates):.1f} GB/s, random writes at {min(writes):.0f} to"
+        f" {max(writes):.0f} million/s; medians of {ROUNDS} rounds "
         f"(3 for calls of over {FAST:g} s, 1 for calls of over {SLOW:g} s).",
-        "`x floor` is our time over the floor's, `x tonic` and `x evlib` are their times over ours.",
+        "`x floor` is our time over the floor's, `x random` over that of the random writes, "
+        "`x tonic` and `x evlib` are their times over ours.",
         "",
         f"Targets missed: {'; '.join(missed) or 'none'}.",
         "",

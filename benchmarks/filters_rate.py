@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import skimage.data
 from filters_peers import Calls, PeerInputs, filter_noise_by_dv, make_dv_store
+from processor import read_processor
 from recordings import moving_edges, uniform_pixels
 
 import anybind
@@ -192,17 +193,6 @@ def compute_area(counts: np.ndarray) -> float:
     """Return the area under the curve of kept signal over kept noise; the last row has all events."""
     shares = np.vstack([[0.0, 0.0], counts / counts[-1]])
     return float(np.trapezoid(shares[:, 1], shares[:, 0]))
-
-
-def read_processor() -> str:
-    """Return the name of the processor, with its caches as far as Linux says."""
-    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    caches = []
-    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        kind = (index / "type").read_text().strip()
-        if kind != "Instruction":
-            caches.append(f"L{(index / 'level').read_text().strip()} {(index / 'size').read_text().strip()}")
-    return f"{names[0].partition(':')[2].strip() if names else platform.processor()} ({', '.join(caches)})"
 
 
 def format_rate(row: Mapping[str, Any]) -> tuple[str, ...]:

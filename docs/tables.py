@@ -460,6 +460,21 @@ def measure_inference() -> str:
     return format_table(header, rows)
 
 
+def measure_joint_queries() -> str:
+    """Format the metrics of joint queries beside those of their parts."""
+    rows = [
+        (
+            row["queries"].replace("+", " and "),
+            row["gallery"],
+            ", ".join(f"{name} {weight:.2f}" for name, weight in row["weights"].items()) if "weights" in row else "",
+            row["method"] if row["method"] in ("mean", "fitted") else f"{row['method']} alone",
+            *(f"{row[key]:.3f}" for key in ("R@1", "R@5", "MRR")),
+        )
+        for row in read_results("joint_retrieval")["rows"]
+    ]
+    return format_table(("queries", "gallery", "mean weights", "query", "R@1", "R@5", "MRR"), rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "bindings": list_bindings,
     "licences": list_licences,
@@ -476,6 +491,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "video": measure_video,
     "sound": measure_sound,
     "searches": measure_search,
+    "joint-queries": measure_joint_queries,
     "torch-inference": measure_torch_inference,
     "decoding": measure_decoding,
     "index-formats": measure_index_formats,
@@ -493,6 +509,7 @@ GENERATED: dict[str, Callable[[], str]] = {
 }
 PAGES = (
     "README.md",
+    "docs/how-to/call-from-python.md",
     "docs/how-to/speed-up-inference.md",
     *sorted(f"docs/{path.relative_to(ROOT / 'docs')}" for path in ROOT.glob("docs/reference/*.md")),
 )

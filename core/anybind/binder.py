@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from anybind.decoding import DecodingPool, open_pool
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, OnBad, SpaceMismatch
+from anybind.fusion import embed_joint
 from anybind.inference import DEFAULT_OPTIONS, InferenceOptions, parse_devices
 from anybind.item import Item
 from anybind.loading import Loader, OnInvalid, encode_batches, load_batches, open_table, report_invalid, to_item
@@ -138,19 +139,25 @@ class Binder:
 
     def embed(
         self,
-        modality: str,
-        items: Iterable[object],
+        modality: str | Mapping[str, object] | Sequence[Mapping[str, object]],
+        items: Iterable[object] = (),
         *,
+        weights: Mapping[str, float] | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
         derive_seed: int | None = None,
         on_bad: OnBad | None = None,
     ) -> Embeddings:
-        """Embed files or samples of one modality into the common space.
+        """Embed files or samples of one modality, or joint queries of several, into the common space.
+
+        A joint query is a mapping from modalities to items, `{"image": "photo.jpg", "text": "at night"}`. Its
+        embedding is the weighted mean of those of its items, each adapted to the common space, of norm 1.
 
         Args:
-            modality: the modality to embed.
+            modality: the modality to embed; or joint queries, without `items`. An invalid item drops its query.
             items: paths, samples or `Item`s, or a single one. For `text`, strings are the texts themselves.
+            weights: of joint queries: weight of a modality; only ratios matter, a negative one leads away from its
+                samples. [default: 1]
             batch_size: number of samples encoded at once; embeddings depend on it by rounding only (1e-6). [default:
                 the binder's, 32]
             workers: number of files decoded at a time. [default: the binder's, one a processor, at most 4]
@@ -160,13 +167,27 @@ class Binder:
                 one raises.
 
         Returns:
-            one row per item, in order, with paths (or texts, `Item.id`, or `event[3]`) as ids.
+            one row per item, in order, with paths (or texts, `Item.id`, or `event[3]`) as ids; of joint queries, as
+            `Embeddings.fuse` names them.
 
         Raises:
-            BadInput: an item is missing, unreadable, empty or of another modality.
-            BadOption: the batch size or the number of workers is not an integer above 0, or the seed is negative.
+            BadInput: an item is missing, unreadable, empty or of another modality, or a joint query is empty or its
+                embeddings cancel.
+            UnknownName: the binding has no encoder for a modality.
+            SpaceMismatch: no adapter leads a modality to the common space.
+            BadOption: a weight is not a finite number or of another modality, the batch size or the number of workers
+                is not an integer above 0, or the seed is negative.
             PluginError: a reader or an encoder raised an unexpected error.
         """
+        if not isinstance(modality, str):
+            queries = [modality] if isinstance(modality, Mapping) else modality
+            if not isinstance(queries, Sequence) or items != ():
+                raise BadOption("expected a modality and its items, or a list of joint queries alone")
+            return embed_joint(
+                self, queries, weights, batch_size=batch_size, workers=workers, derive_seed=derive_seed, on_bad=on_bad
+            )
+        if weights is not None:
+            raise BadOption("weights need joint queries: a list of mappings from modalities to items")
         if isinstance(items, str | os.PathLike | Item) or find_modality(modality).accepts(items):
             items = [items]
         listed, options = list(items), self.options.override(batch_size, workers)

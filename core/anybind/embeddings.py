@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anybind import pages
-from anybind.errors import BadInput
+from anybind.errors import BadInput, BadOption, suggest_names
 from anybind.space import Space
 from anybind.tensors import read_tensors, write_tensors
 
@@ -32,7 +33,7 @@ class Embeddings:
     Attributes:
         vectors: (n, d) float32, read-only, every row of norm 1.
         space: the embedding space; d is its dimension.
-        modality: modality of the samples, for instance `event`.
+        modality: modality of the samples, for instance `event`, or `image+text` of joint embeddings.
         ids: n strings: the files, or the texts themselves.
         encoder: identity of the encoder (see `Encoder.identity`).
         logit_scale: factor of the encoder's softmax over similarities; the vectors are not multiplied by it.
@@ -71,6 +72,50 @@ class Embeddings:
         index = np.atleast_1d(np.arange(len(self))[rows])
         return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
 
+    @staticmethod
+    def fuse(groups: Sequence[Embeddings], weights: Mapping[str, float] | None = None) -> Embeddings:
+        """Add up the rows of embeddings of several modalities, weighted, and normalise the sums.
+
+        Args:
+            groups: one or more of the same number of rows; row i of each belongs to joint embedding i.
+            weights: weight of a modality; only ratios matter, and a negative one leads away. [default: 1, the mean]
+
+        Returns:
+            one row per row of a group; the modality is `image+text`, ids and encoders are joined by ` + `, and weights
+            other than 1 are part of the encoder.
+
+        Raises:
+            BadInput: numbers of rows differ, or the rows of a sum cancel.
+            BadOption: a weight is not a finite number, or is that of another modality.
+            SpaceMismatch: the groups are of different spaces.
+        """
+        if not groups or len({len(group) for group in groups}) != 1:
+            raise BadInput(f"expected groups of one number of embeddings, got {[len(group) for group in groups]}")
+        weights = check_weights(weights, [group.modality for group in groups])
+        first, factors = groups[0], [weights.get(group.modality, 1.0) for group in groups]
+        total = np.zeros(first.vectors.shape)
+        for group, factor in zip(groups, factors, strict=True):
+            first.space.require_same(group.space, f"fuse {first.modality} with {group.modality}")
+            total += factor * group.vectors
+        ids = tuple(" + ".join(names) for names in zip(*(group.ids for group in groups), strict=True))
+        least = 1e-6 * sum(map(abs, factors))  # float32 vectors that cancel leave less
+        zero = np.flatnonzero(np.linalg.norm(total, axis=1) <= least)
+        if zero.size:
+            raise BadInput(f"{ids[zero[0]]}: the embeddings cancel; give other weights")
+        encoders = [
+            group.encoder if factor == 1 else f"{factor:g}*{group.encoder}"
+            for group, factor in zip(groups, factors, strict=True)
+        ]
+        scales = {group.logit_scale for group in groups}
+        return Embeddings(
+            normalize(total) if len(total) else total,
+            first.space,
+            "+".join(dict.fromkeys(group.modality for group in groups)),
+            ids,
+            " + ".join(encoders),
+            first.logit_scale if len(scales) == 1 else None,
+        )
+
     def __matmul__(self, other: Embeddings) -> np.ndarray:
         """Return cosine similarities, (n, m) float32 in [-1, 1]; raise `SpaceMismatch` between two spaces."""
         if not isinstance(other, Embeddings):
@@ -99,6 +144,16 @@ class Embeddings:
 
     def __repr__(self) -> str:
         return f"Embeddings({len(self)} of {self.modality} in {self.space})"
+
+
+def check_weights(weights: Mapping[str, float] | None, modalities: Sequence[str]) -> Mapping[str, float]:
+    """Return the weights; raise `BadOption` for one that is not a finite number or of another modality."""
+    for modality, weight in (weights or {}).items():
+        if modality not in modalities:
+            raise BadOption(f"weights: no query has {modality!r}{suggest_names(modality, modalities)}")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+            raise BadOption(f"weights: expected a finite number for {modality}, got {weight!r}")
+    return weights or {}
 
 
 def concatenate(groups: Sequence[Embeddings]) -> Embeddings:

@@ -15,16 +15,17 @@ from anybind.plugin import CommandSpec, HeadSpec, Registrar, TaskSpec, hookimpl
 
 if TYPE_CHECKING:
     from anybind_retrieval.indexing import IndexReport, build_index
+    from anybind_retrieval.joint import fit_weights
     from anybind_retrieval.ranking import SearchHit
     from anybind_retrieval.searching import SearchResults, search
 
-__all__ = ["IndexReport", "SearchHit", "SearchResults", "build_index", "search"]
+__all__ = ["IndexReport", "SearchHit", "SearchResults", "build_index", "fit_weights", "search"]
 
 anybind_contract = 1
 
 COMMANDS = (
     ("index", "Embed files into an index for `anybind search`, or update an index."),
-    ("search", "Rank files by their similarity with a text or with another file."),
+    ("search", "Rank files by their similarity with a text, another file, or both."),
 )
 
 
@@ -62,6 +63,6 @@ def register(registry: Registrar) -> None:
 def __getattr__(name: str) -> object:
     """Import public names on first use, so that listing the plugin stays light."""
     if name in __all__:
-        module = "indexing" if name in ("IndexReport", "build_index") else "searching"
+        module = {"IndexReport": "indexing", "build_index": "indexing", "fit_weights": "joint"}.get(name, "searching")
         return getattr(importlib.import_module(f"anybind_retrieval.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,8 +1,8 @@
-"""A search query: a text, or a file of any modality that the binding embeds."""
+"""A search query: a text, a file of any modality that the binding embeds, or several of them together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,11 @@ class Query:
         """The absolute path of the file; empty for a text."""
         return "" if self.modality == TEXT else make_absolute(self.source)
 
+    @property
+    def paths(self) -> frozenset[str]:
+        """The absolute path of the file, if any."""
+        return frozenset({self.path} - {""})
+
     def embed(self, binder: Binder, options: windows.WindowOptions | None = None) -> Embeddings:
         """Embed the query: one row, of a recording the mean over its windows."""
         item = self.source if self.modality == TEXT else Path(self.source)
@@ -45,6 +50,70 @@ class Query:
             if len(recording.embeddings):
                 return recording.average()
         raise BadInput(f"{self.source}: nothing to search for: no window of it has events")
+
+
+@dataclass(frozen=True)
+class JointQuery:
+    """Several texts and files that are searched for together, before they are embedded.
+
+    Attributes:
+        parts: the texts and files, at least one.
+        weights: weight of a modality, 1 by default.
+    """
+
+    parts: tuple[Query, ...]
+    weights: Mapping[str, float]
+
+    @property
+    def source(self) -> str:
+        """The texts and paths, joined."""
+        return " + ".join(part.source for part in self.parts)
+
+    @property
+    def modality(self) -> str:
+        """The modalities, joined."""
+        return "+".join(dict.fromkeys(part.modality for part in self.parts))
+
+    @property
+    def embedded_as(self) -> str:
+        """The modalities of the encoders, joined."""
+        return "+".join(dict.fromkeys(part.embedded_as for part in self.parts))
+
+    @property
+    def path(self) -> str:
+        """The absolute path of the first file; empty if all are texts."""
+        return next((part.path for part in self.parts if part.path), "")
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """The absolute paths of the files."""
+        return frozenset().union(*(part.paths for part in self.parts))
+
+    def embed(self, binder: Binder, options: windows.WindowOptions | None = None) -> Embeddings:
+        """Embed the query: one row, the weighted mean of its parts' embeddings."""
+        return Embeddings.fuse([part.embed(binder, options) for part in self.parts], self.weights)
+
+
+def parse_joint_query(
+    parts: Mapping[str, str | Sequence[str]], weights: Mapping[str, float] | None, encoder_modalities: Mapping[str, str]
+) -> JointQuery:
+    """Return the query for texts and files by modality, of the file or of its encoder; see `parse_query`.
+
+    Raises:
+        BadInput, BadOption: as `parse_query`, and for a query without parts.
+    """
+
+    def find_encoder(modality: str) -> str:
+        return encoder_modalities.get(modality, modality)
+
+    parsed = [
+        parse_query(source, encoder_modalities, find_encoder(modality))
+        for modality, sources in parts.items()
+        for source in ([sources] if isinstance(sources, str) else sources)
+    ]
+    if not parsed:
+        raise BadInput("the query is empty; give a text or a file")
+    return JointQuery(tuple(parsed), {find_encoder(name): weight for name, weight in (weights or {}).items()})
 
 
 def parse_query(text: str, encoder_modalities: Mapping[str, str], embed_as: str = "") -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,7 +56,9 @@ class SearchHit:
         return self.entry.text
 
 
-def rank_entries(index: Index, modality: str, query: np.ndarray, top_k: int, exclude: str = "") -> list[SearchHit]:
+def rank_entries(
+    index: Index, modality: str, query: np.ndarray, top_k: int, exclude: Collection[str] = ()
+) -> list[SearchHit]:
     """Return the `top_k` entries of a modality by cosine similarity, largest first, ties by path.
 
     Args:
@@ -63,7 +66,7 @@ def rank_entries(index: Index, modality: str, query: np.ndarray, top_k: int, exc
         modality: modality of the files.
         query: (d,) float32 of norm 1.
         top_k: number of hits.
-        exclude: path to leave out: the query's own.
+        exclude: paths to leave out: the query's own.
 
     Raises:
         BadInput: the index is damaged.
@@ -74,7 +77,7 @@ def rank_entries(index: Index, modality: str, query: np.ndarray, top_k: int, exc
 
 
 def find_nearest(
-    index: Index, modality: str, query: np.ndarray, top_k: int, exclude: str = ""
+    index: Index, modality: str, query: np.ndarray, top_k: int, exclude: Collection[str] = ()
 ) -> tuple[list[IndexEntry], np.ndarray, np.ndarray]:
     """Find the entries of `rank_entries`; return them with their similarities (n,) and vectors (n, d)."""
     total = index.count_entries(modality)
@@ -85,7 +88,7 @@ def find_nearest(
         entries, vectors = index.find_candidates(modality, query, count)
         scores = compute_similarities(index.location, query, vectors)
         order = sorted(range(len(entries)), key=lambda row: (-scores[row], entries[row].path, entries[row].text))
-        top = [row for row in order if entries[row].path != exclude][:top_k]
+        top = [row for row in order if entries[row].path not in exclude][:top_k]
         # Entries beyond the candidates are at most as similar as the last candidate, up to rounding.
         if count >= total or (len(top) == top_k and scores[order[-1]] < scores[top[-1]] - SLACK):
             return [entries[row] for row in top], scores[top], vectors[top]

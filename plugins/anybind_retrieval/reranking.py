@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from anybind import Embeddings, normalize
@@ -21,7 +23,7 @@ def rerank(
     top_k: int,
     *,
     rerank_top_k: int = RERANK_TOP_K,
-    exclude: str = "",
+    exclude: Collection[str] = (),
 ) -> list[SearchHit]:
     """Re-rank the first results of a search by the scores of a head.
 
@@ -32,7 +34,7 @@ def rerank(
         head: a ranking head, prepared.
         top_k: number of hits to return.
         rerank_top_k: number of results, by cosine similarity, that the head ranks; at least `top_k` are.
-        exclude: path to leave out: the query's own.
+        exclude: paths to leave out: the query's own.
 
     Returns:
         the hits by score, largest first, ties by cosine similarity; `SearchHit.rerank_score` is the score.

@@ -29,17 +29,29 @@ from anybind.commandline import (
     print_text,
     split_common_folder,
 )
-from anybind.plugin import files
+from anybind.plugin import BadOption, files
 from anybind_retrieval.index_command import Modalities
+from anybind_retrieval.query import JointQuery
 from anybind_retrieval.ranking import SearchHit
 from anybind_retrieval.reranking import RERANK_TOP_K
 from anybind_retrieval.searching import SearchResults
 from anybind_retrieval.searching import search as search_files
 
+Part = Annotated[list[str] | None, typer.Option(help="Search for this as well, embedded as this modality; repeatable.")]
+
 
 def search(
-    query: Annotated[str, typer.Argument(help="A text, or the path of a recording, image, audio clip, ...")],
     gallery: Annotated[str, typer.Option("--in", help="Folder of files, or index of `anybind index`, to search.")],
+    query: Annotated[str, typer.Argument(help="A text, or the path of a recording, image, audio clip, ...")] = "",
+    query_text: Part = None,
+    query_image: Part = None,
+    query_event: Part = None,
+    query_sound: Part = None,
+    query_depth: Part = None,
+    query_video: Part = None,
+    query_weight: Annotated[
+        list[str] | None, typer.Option(help="MODALITY=NUMBER: weight of a --query-MODALITY; repeatable. [default: 1]")
+    ] = None,
     modality: Modalities = None,
     embed_as: Annotated[str, typer.Option("--as", help="Embed the query as text, or its file as event, ...")] = "",
     top_k: Annotated[int, typer.Option(min=1, help="Number of hits per modality, or in total with --mixed.")] = 10,
@@ -67,16 +79,25 @@ def search(
     roi: Region = "",
     filters: Filters = "",
 ) -> None:
-    """Rank files by their similarity with a text or with another file, each modality separately.
+    """Rank files by their similarity with a text, another file, or both, each modality separately.
 
-    A weak match is not better than chance for its modality.
+    Queries given as --query-MODALITY are joined to one: an image and a text, for instance, by the mean of their
+    embeddings. A weak match is not better than chance for its modality.
     """
     if output is not None:
         files.check_output(output)
     options, skipped = parse_windows(start, end, window, stride, roi, filters), SkippedFiles()
+    parts = {
+        "text": query_text, "image": query_image, "event": query_event, "sound": query_sound, "depth": query_depth,
+        "video": query_video,
+    }  # fmt: skip
+    joint = {modality: sources for modality, sources in parts.items() if sources}
+    if query and joint:
+        raise BadOption("give one query, or several as --query-text, --query-image, ...")
     try:
         results = search_files(
-            query, gallery, modalities=modality or (), embed_as=embed_as, top_k=top_k, mixed=mixed,
+            joint or query, gallery, weights=parse_options(query_weight), modalities=modality or (),
+            embed_as=embed_as, top_k=top_k, mixed=mixed,
             calibrate=calibrate, rerank=rerank, rerank_options=parse_options(rerank_option),
             rerank_top_k=rerank_top_k, binding=binding, approximate=approximate, device=device, backend=backend,
             store=open_store(store), on_bad=skipped.record if skip_invalid else None, options=options,
@@ -96,6 +117,7 @@ def _make_fields(results: SearchResults) -> dict[str, object]:
     return {
         "query": query.source,
         "modality": query.modality,
+        **({"weights": query.weights} if isinstance(query, JointQuery) else {}),
         "embedded_as": query.embedded_as,
         "gallery": results.gallery,
         "binding": card.binding,

@@ -12,7 +12,7 @@ from anybind.plugin import BadInput, BadOption, Head, errors, files, tables, win
 from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_FILES, MAX_QUERIES, estimate_background
 from anybind_retrieval.index import Index, is_uri, make_absolute
 from anybind_retrieval.indexing import exists, is_lance, load_indexed_encoder, map_modalities, open_index, update_index
-from anybind_retrieval.query import Query, parse_query
+from anybind_retrieval.query import JointQuery, Query, parse_joint_query, parse_query
 from anybind_retrieval.ranking import SearchHit, rank_entries
 from anybind_retrieval.reranking import RERANK_TOP_K
 from anybind_retrieval.reranking import rerank as rerank_hits
@@ -26,7 +26,7 @@ class SearchResults:
     """The results of a search.
 
     Attributes:
-        query: the text, or the path of the file, and the modality that it was embedded as.
+        query: the text, or the path of the file, and the modality that it was embedded as; or several of them.
         gallery: index or folder that was searched, as the user gave it.
         index: the index; that of a folder lies in the user's cache.
         hits: best first; grouped by modality unless `mixed`.
@@ -35,7 +35,7 @@ class SearchResults:
         gallery_sizes: number of files searched, by modality.
     """
 
-    query: Query
+    query: Query | JointQuery
     gallery: str
     index: Index = field(repr=False)
     hits: tuple[SearchHit, ...]
@@ -51,9 +51,10 @@ class SearchResults:
 
 
 def search(
-    query: str,
+    query: str | Mapping[str, str | Sequence[str]],
     gallery: str | os.PathLike[str],
     *,
+    weights: Mapping[str, float] | None = None,
     modalities: Sequence[str] = (),
     embed_as: str = "",
     top_k: int = 10,
@@ -70,13 +71,14 @@ def search(
     on_bad: errors.OnBad | None = None,
     options: windows.WindowOptions | None = None,
 ) -> SearchResults:
-    """Rank files by cosine similarity with a text or with another file, each modality separately or all together.
+    """Rank files by cosine similarity with a text, a file, or both, each modality separately or all together.
 
     Cosine similarities of different modalities are not comparable: a mixed ranking is by calibrated scores. A match
     that is not better than chance for its modality is marked as weak. See `anybind_retrieval.calibration`.
 
     Args:
-        query: a text, or the path of a file; an existing path is a file.
+        query: a text or a path (an existing path is a file), or a joint query by modality: see `Binder.embed`.
+        weights: of a joint query: weight of a modality. [default: 1]
         gallery: an index of `build_index`, or a folder; the index of a folder is stored in the user's cache and
             updated first.
         modalities: search only files of these modalities. [default: all in the index]
@@ -108,18 +110,31 @@ def search(
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if not isinstance(binding, Binder):
         binding = _load_binder(binding, index, device, backend, store)
-    sources = map_modalities(binding, modalities)
-    parsed = parse_query(query, map_modalities(binding), embed_as)
+    sources, parsed = map_modalities(binding, modalities), _parse(query, weights, embed_as, map_modalities(binding))
     head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
         index = _update_folder_index(location, binding, sources, on_bad, options)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
-    embedded = parsed.embed(binding, options)
-    embedded = _check_query(index, binding, embedded, sizes)
-    hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.path)
+    embedded = _check_query(index, binding, parsed.embed(binding, options), sizes)
+    hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.paths)
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
     hits = _merge_hits(hits, calibrate)[:top_k] if mixed else hits
     return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
+
+
+def _parse(
+    query: str | Mapping[str, str | Sequence[str]],
+    weights: Mapping[str, float] | None,
+    embed_as: str,
+    encoder_modalities: Mapping[str, str],
+) -> Query | JointQuery:
+    if isinstance(query, str):
+        if weights:
+            raise BadOption("weights need a joint query: texts and files by modality")
+        return parse_query(query, encoder_modalities, embed_as)
+    if embed_as:
+        raise BadOption(f"--as {embed_as} excludes a joint query, whose parts have their modalities")
+    return parse_joint_query(query, weights, encoder_modalities)
 
 
 def _load_binder(
@@ -180,7 +195,7 @@ def _rank_modalities(
     top_k: int,
     head: Head | None,
     rerank_top_k: int,
-    exclude: str,
+    exclude: frozenset[str],
 ) -> list[SearchHit]:
     """Return the hits of each modality, one modality after the other, best first."""
     hits: list[SearchHit] = []

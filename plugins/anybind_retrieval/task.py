@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,6 +31,9 @@ class Retrieval(Task):
       sounds with common classes lists both as items, each with its label. If no item is available as text, class names
       in prompt templates are the texts, one per class.
 
+    With `joined`, queries are samples together with those of other modalities: an event recording and a text, for
+    instance, which find an image and are found by it.
+
     `Ranks` and `compute_metrics` define ranks, ties (never in favour) and metrics. The result has the chance levels and
     95 % confidence intervals of the metrics.
     """
@@ -46,6 +49,8 @@ class Retrieval(Task):
         gallery: str = "full",
         templates: Iterable[str] = prompts.DEFAULT_TEMPLATES,
         resamples: int = RESAMPLES,
+        joined: Iterable[str] = (),
+        weights: Mapping[str, float] | None = None,
     ) -> None:
         """Set the options.
 
@@ -57,6 +62,9 @@ class Retrieval(Task):
                 is compared with its batch only, as in some papers; these metrics are higher the smaller K is.
             templates: prompt templates with `{}` for the class name.
             resamples: bootstrap resamples of the queries for confidence intervals, at most 100,000.
+            joined: modalities whose embeddings are added to those of the samples' modality, see `Binder.embed`; with
+                `instance` relevance, of items that are available in all.
+            weights: weight of a modality in these sums. [default: 1]
 
         Raises:
             BadOption: an invalid value.
@@ -70,12 +78,18 @@ class Retrieval(Task):
             raise BadOption(f"gallery: expected full, or in-batch:K with an integer K, got {gallery!r}")
         if not isinstance(resamples, int) or not 1 <= resamples <= MAX_RESAMPLES:
             raise BadOption(f"resamples: expected an integer from 1 to {MAX_RESAMPLES}, got {resamples!r}")
+        self.joined = (joined,) if isinstance(joined, str) else tuple(joined)
+        if self.joined and relevance != "instance":
+            raise BadOption(f"joined: needs relevance=instance, got {relevance!r}")
+        if weights and not self.joined:
+            raise BadOption("weights: needs joined modalities")
+        self.weights = weights
         self.to, self.relevance, self.gallery, self.resamples = to, relevance, gallery, resamples
         self.batch_size = None if batch[1] is None else int(batch[1])
         self.templates = prompts.check_templates([templates] if isinstance(templates, str) else templates)
 
     def modalities(self, modality: str) -> tuple[str, ...]:
-        return (modality, self.to)
+        return (modality, self.to, *self.joined)
 
     def run(
         self, binder: Binder, dataset: Dataset, *, modality: str, seed: int = 0, on_bad: errors.OnBad | None = None
@@ -94,7 +108,9 @@ class Retrieval(Task):
         """
         if modality == self.to:
             raise BadOption(f"to: expected another modality than the samples' own, got {modality!r}")
-        for name in (modality, self.to):
+        if repeated := {modality, self.to} & set(self.joined):
+            raise BadOption(f"joined: expected other modalities than {modality} and {self.to}, got {min(repeated)}")
+        for name in self.modalities(modality):
             binder.encoder(name)  # raises for a missing encoder before anything is embedded
         check_items(dataset)
         pair = self._embed_pair(binder, dataset, modality, seed, on_bad)
@@ -124,7 +140,7 @@ class Retrieval(Task):
     def _embed_pair(
         self, binder: Binder, dataset: Dataset, modality: str, seed: int, on_bad: errors.OnBad | None
     ) -> _EmbeddedPair:
-        modalities = (modality, self.to)
+        modalities = self.modalities(modality)
         class_ids = {name: number for number, name in enumerate(dataset.classes)}
         resolved = resolve_items(dataset.items, modalities, on_bad)
         if self.relevance == "instance":
@@ -133,7 +149,9 @@ class Retrieval(Task):
             used = [versions for item, versions in resolved if item.label and versions != (None, None)]
         if self.batch_size is not None:
             check_batch_size(self.batch_size, sum(None not in versions for versions in used))  # before embedding
-        columns = [[item for item in column if item is not None] for column in zip(*used, strict=True)] or [[], []]
+        columns = [[item for item in column if item is not None] for column in zip(*used, strict=True)] or [
+            [] for _ in modalities
+        ]
         class_prompts = self.relevance == "class" and "text" in modalities and not columns[modalities.index("text")]
         embedded: list[Embeddings] = []
         for name, items in zip(modalities, columns, strict=True):
@@ -142,12 +160,14 @@ class Retrieval(Task):
             elif items:
                 embedded.append(binder.embed(name, items, derive_seed=seed, on_bad=on_bad))
             elif self.relevance == "instance":
-                both = " and ".join(modalities)
-                raise BadInput(f"{dataset.name} has no items with both {both}; relevance=class compares by label")
+                needed = f"{'all of' if self.joined else 'both'} {' and '.join(modalities)}"
+                raise BadInput(f"{dataset.name} has no items with {needed}; relevance=class compares by label")
             else:
                 raise BadInput(f"{dataset.name} has no items with a label that are available as {name}")
         if self.relevance == "instance":
-            queries, gallery = _align_rows(*embedded)
+            queries, gallery, *joined = _align_rows(*embedded)
+            if joined:
+                queries = replace(Embeddings.fuse([queries, *joined], self.weights), ids=queries.ids)
             groups = np.arange(len(queries)), np.arange(len(gallery))
         else:
             queries, gallery = embedded
@@ -240,8 +260,9 @@ def check_batch_size(batch_size: int, n_pairs: int) -> None:
         raise BadOption(f"gallery: a batch of {batch_size} is more than the {n_pairs} pairs of the dataset")
 
 
-def _align_rows(first: Embeddings, second: Embeddings) -> tuple[Embeddings, Embeddings]:
-    """Return the rows with ids that both have, in the order of the first; either may lack skipped samples."""
-    positions = {id: row for row, id in enumerate(second.ids)}
-    rows = [row for row, id in enumerate(first.ids) if id in positions]
-    return first[rows], second[[positions[first.ids[row]] for row in rows]]
+def _align_rows(first: Embeddings, *others: Embeddings) -> list[Embeddings]:
+    """Return the rows with ids that all have, in the order of the first; each may lack skipped samples."""
+    positions = [{id: row for row, id in enumerate(other.ids)} for other in others]
+    rows = [row for row, id in enumerate(first.ids) if all(id in each for each in positions)]
+    aligned = [other[[each[first.ids[row]] for row in rows]] for other, each in zip(others, positions, strict=True)]
+    return [first[rows], *aligned]

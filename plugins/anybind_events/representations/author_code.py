@@ -59,9 +59,11 @@ class AuthorFrame(EventFrames):
         columns = np.arange(stream.width, dtype=np.int64) * width // stream.width
         rows = np.arange(stream.height, dtype=np.int64) * height // stream.height * width
         cells = frame.reshape(-1).view(np.uint32)
-        off_counts, on_counts, _ = counts = cells.reshape(3, -1)
+        off_counts, on_counts, free = planes = cells.reshape(3, -1)
+        counts = planes[:2].reshape(-1)
+        low = free.view(np.uint8)[: len(counts)]  # the third plane is free until the normalisation
         count_rescaled_polarities(
-            stream.x, stream.y, stream.p, columns.astype(np.uint32), rows.astype(np.uint32), counts[:2].reshape(-1)
+            stream.x, stream.y, stream.p, columns.astype(np.uint32), rows.astype(np.uint32), counts, low
         )
         limit = math.inf if self.clamp is None else self.clamp
         normalize_author_code(

@@ -28,7 +28,7 @@ class EventFrames(Representation):
     """A representation that fills a zero frame in place; its fields are its options.
 
     Arrays are float32, C-contiguous and writable: `torch.from_numpy` needs no copy. Besides the array, a call allocates
-    at most twice the array's size, regardless of the number of events.
+    at most twice the array's size, or 32 bytes a pixel where `tiles` are used, regardless of the number of events.
 
     Attributes:
         name: the registered name.

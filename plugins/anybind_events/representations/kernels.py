@@ -14,6 +14,7 @@ import numpy as np
 
 from anybind.plugin import kernel
 from anybind_events.representations import vectorised
+from anybind_events.representations.tiles import LOW_BITS, add_to_tiles, take_from_tile
 
 BLOCK = 8192
 
@@ -72,12 +73,24 @@ def count_polarities(
 
 @kernel
 def count_rescaled_polarities(
-    x: np.ndarray, y: np.ndarray, p: np.ndarray, columns: np.ndarray, rows: np.ndarray, counts: np.ndarray
+    x: np.ndarray,
+    y: np.ndarray,
+    p: np.ndarray,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    counts: np.ndarray,
+    low: np.ndarray,
 ) -> None:
     """As `count_polarities` on another grid: an event goes to pixel columns[x] + rows[y], both uint32."""
-    size = np.uint32(len(counts) // 2)
-    for i in range(len(x)):
-        counts[np.uint32(columns[x[i]] + rows[y[i]] + np.uint32(p[i]) * size)] += np.uint32(1)
+    scratch, size = np.empty(BLOCK, np.uint32), np.uint32(len(counts) // 2)
+    for first in range(0, len(x), BLOCK):
+        block = slice(first, min(first + BLOCK, len(x)))
+        block_x, block_y, block_p, cells = x[block], y[block], p[block], scratch[: block.stop - first]
+        for i in range(len(cells)):
+            cells[i] = columns[block_x[i]] + rows[block_y[i]] + np.uint32(block_p[i]) * size
+        count_cells(cells, low, counts)
+    for i in range(len(counts)):
+        counts[i] += low[i]
 
 
 @kernel
@@ -96,11 +109,20 @@ def sum_polarities(x: np.ndarray, y: np.ndarray, p: np.ndarray, width: int, sums
 
 @kernel
 def record_last_times(
-    x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, start: int, shift: int, last: np.ndarray
+    x: np.ndarray,
+    y: np.ndarray,
+    t: np.ndarray,
+    p: np.ndarray,
+    width: int,
+    start: int,
+    shift: int,
+    ends: np.ndarray,
+    records: np.ndarray,
+    last: np.ndarray,
 ) -> None:
     """Write the time of each pixel's last OFF, then last ON event, (2 * height * width) uint32, in units of 2^shift us.
 
-    Times start at 1 for `start`; 0 means no event.
+    Times start at 1 for `start`; 0 means no event. `ends` and `records`: of `allocate_tiles`.
     """
     scratch, times = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
     for first in range(0, len(x), BLOCK):
@@ -108,54 +130,15 @@ def record_last_times(
         cells, block_times = scratch[: block.stop - first], t[block]
         compute_cell_indices(x[block], y[block], p[block], width, len(last) // 2, cells)
         for i in range(len(block_times)):
-            times[i] = ((block_times[i] - start) >> shift) + 1
-        for i in range(len(cells)):
-            last[cells[i]] = times[i]
-
-
-@kernel
-def add_voxels(
-    x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, scale: float, voxels: np.ndarray
-) -> None:
-    """Split each event's sign between the planes next to its time, (t - t[0]) * scale; voxels: (planes, pixels)."""
-    scratch = np.empty(BLOCK, np.uint32)
-    lower, upper = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
-    # Interleaved: both planes of a pixel share a cache line.
-    pairs = np.zeros((voxels.shape[1], 2), np.float32)
-    start, first = t[0], 0
-    for plane in range(len(voxels) - 1):
-        # Events are sorted by time: those between two planes are contiguous, and no others contribute to them.
-        end = len(t) if plane == len(voxels) - 2 else find_first_event(t, scale, plane + 1, first)
-        while first < end:
-            block = slice(first, min(first + BLOCK, end))
-            pixels, block_times, signs = scratch[: block.stop - first], t[block], p[block]
-            compute_pixel_indices(x[block], y[block], width, pixels)
-            for i in range(len(block_times)):
-                sign = np.float32(2) * np.float32(signs[i]) - np.float32(1)
-                upper[i] = sign * np.float32((block_times[i] - start) * scale - plane)
-                lower[i] = sign - upper[i]
-            for i in range(len(pixels)):
-                pixel = pixels[i]
-                near, far = pairs[pixel, 0] + lower[i], pairs[pixel, 1] + upper[i]
-                pairs[pixel, 0], pairs[pixel, 1] = near, far
-            first = block.stop
-        finished = voxels[plane]
-        for i in range(len(finished)):
-            finished[i], pairs[i, 0], pairs[i, 1] = pairs[i, 0], pairs[i, 1], np.float32(0)
-    voxels[len(voxels) - 1] = pairs[:, 0]
-
-
-@kernel
-def find_first_event(t: np.ndarray, scale: float, level: float, low: int) -> int:
-    """Return the index of the first event, from `low` on, with (t - t[0]) * scale >= level."""
-    high = len(t)
-    while low < high:
-        middle = (low + high) // 2
-        if (t[middle] - t[0]) * scale < level:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+            times[i] = np.uint32(np.uint64(block_times[i] - start) >> np.uint64(shift)) + np.uint32(1)
+        if len(ends) == 0:
+            for i in range(len(cells)):
+                last[cells[i]] = times[i]
+            continue
+        add_to_tiles(cells, times, ends, records)
+        for tile in range(len(ends)):
+            for record in take_from_tile(tile, ends, records, block.stop == len(x)):
+                last[record >> np.uint64(32)] = np.uint32(record & LOW_BITS)
 
 
 @kernel(vectorised=vectorised.normalize_counts)
@@ -169,8 +152,9 @@ def normalize_counts(counts: np.ndarray, limit: float, divisor: float, invert: b
 @kernel
 def compute_exponents(last: np.ndarray, end: int, scale: float) -> None:
     """Convert times of `record_last_times` to (time - end) * scale, and to minus infinity without an event."""
+    latest = np.float64(end)
     for i in range(len(last)):
-        power = -np.inf if last[i] == 0 else (np.int64(last[i]) - end) * scale
+        power = -np.inf if last[i] == 0 else (np.float64(last[i]) - latest) * scale
         last[i] = np.float32(power).view(np.uint32)
 
 
@@ -231,55 +215,6 @@ def draw_red_blue_on_white(cells: np.ndarray, divisor: float) -> None:
         cells[i] = np.float32(on_fraction * opacity + 1 - opacity).view(np.uint32)
         cells[size + i] = np.float32(1 - opacity).view(np.uint32)
         cells[2 * size + i] = np.float32(off_fraction * opacity + 1 - opacity).view(np.uint32)
-
-
-@kernel
-def add_exact_voxels(
-    x: np.ndarray,
-    y: np.ndarray,
-    t: np.ndarray,
-    p: np.ndarray,
-    width: int,
-    duration: int,
-    shift: int,
-    voxels: np.ndarray,
-) -> None:
-    """As `add_voxels` in whole numbers: voxels, (planes, pixels) int64, are in units of 1 / `duration`.
-
-    `duration` is that of the events in units of 2^shift us.
-    """
-    start, planes = t[0], len(voxels)
-    for i in range(len(t)):
-        pixel = np.int64(y[i]) * width + x[i]
-        position = ((t[i] - start) >> shift) * (planes - 1)
-        plane = min(position // duration, planes - 2)
-        upper = position - plane * duration
-        sign = 2 * np.int64(p[i]) - 1
-        voxels[plane, pixel] += sign * (duration - upper)
-        voxels[plane + 1, pixel] += sign * upper
-
-
-@kernel
-def standardize_sums(sums: np.ndarray, tolerance: int, values: np.ndarray) -> None:
-    """Write sums, of whole numbers, to values, standardised to mean 0 and variance 1, or to 0 if all are equal.
-
-    Sums up to the tolerance count as 0; they stay 0 and are not part of the mean and variance.
-    """
-    n_nonzero, total, squares = 0, 0.0, 0.0
-    for number in sums:
-        if abs(number) > tolerance:
-            n_nonzero += 1
-            total += number
-    mean = total / max(n_nonzero, 1)
-    for number in sums:
-        if abs(number) > tolerance:
-            squares += (number - mean) ** 2
-    deviation = np.sqrt(squares / max(n_nonzero, 1))
-    for i in range(len(sums)):
-        if abs(sums[i]) > tolerance:
-            values[i] = (sums[i] - mean) / (deviation if deviation > 0 else 1.0)
-        else:
-            values[i] = 0
 
 
 @kernel(vectorised=vectorised.count_magnitudes)
