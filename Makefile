@@ -61,14 +61,14 @@ long: $(READY)
 
 # The tests that are not slow on the oldest versions that pyproject.toml allows; test tools are the newest.
 OLDEST := $(VENV)/oldest
-EXTRAS := mini-build openvino openclip imagebind languagebind search explain train rosbag mteb datasets exr
+EXTRAS := mini-build openvino openclip imagebind languagebind search sound-device explain train rosbag mteb datasets exr
 
 oldest:
 	$(PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
 	$(OLDEST)/bin/uv pip compile -q --resolution lowest-direct --python $(OLDEST)/bin/python $(EXTRAS:%=--extra %) pyproject.toml -o $(OLDEST)/oldest.txt
 	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python -c $(OLDEST)/oldest.txt -r $(OLDEST)/oldest.txt \
-		aedat build expelliarmus faery faiss-cpu hypothesis ipykernel mcap nbclient packaging pytest pytest-xdist ruff 'setuptools>=77' torchaudio
+		aedat build expelliarmus faery faiss-cpu hypothesis ipykernel mcap nbclient packaging pytest pytest-xdist ruff 'setuptools>=77'
 	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python --no-deps --editable .
 	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow"
 
