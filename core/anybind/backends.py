@@ -105,9 +105,12 @@ class EncoderLoader:
             raise BadOption(f"binding {self.binding.name!r}: {mismatch}")
         _warn_licence(part)
         try:
-            return encoder.to(self.device).set_precision(self.precision)
+            encoder = encoder.to(self.device)
         except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
             raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
+        for check in self.binding.checks:
+            check.check_encoder(modality, encoder)
+        return encoder.set_precision(self.precision)
 
 
 def create_encoder(name: str, backend: str, options: Mapping[str, object]) -> object:

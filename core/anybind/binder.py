@@ -124,7 +124,10 @@ class Binder:
         """The binding's adapters, loaded at the first call."""
         with self._loader.lock:
             if self._adapters is None:
-                self._adapters = [create_part("adapter", use.name, **use.options) for use in self.binding.adapters]
+                adapters = [create_part("adapter", use.name, **use.options) for use in self.binding.adapters]
+                for check in self.binding.checks:
+                    check.check_adapters(adapters)
+                self._adapters = adapters
             return self._adapters
 
     def space(self, modality: str) -> Space:
