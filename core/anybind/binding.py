@@ -66,6 +66,15 @@ class Binding:
         """Combine the name of a registered encoder or adapter with its options, for `encoders` and `adapters`."""
         return ConfiguredPart(name, options)
 
+    def find_encoder(self, modality: str) -> ConfiguredPart | None:
+        """Return the encoder of a modality: the binding's, else an installed one that builds on one of them."""
+        if modality in self.encoders:
+            return self.encoders[modality]
+        for part in list_parts(EncoderSpec):
+            if part.spec.modality == modality and part.spec.builds_on in self.encoders:
+                return ConfiguredPart(part.name, {part.spec.builds_on: f"@{part.spec.builds_on}"})
+        return None
+
     @classmethod
     def from_toml(cls, path: Path | Traversable) -> Binding:
         """Read a binding file. Options that begin with `./` or `../` are paths relative to the file's folder.

@@ -190,7 +190,7 @@ def watch(
     opened = open_source(source, source_options)
     windows = opened.windows(window, stride, queue=queue, drop=drop, timeout=timeout)  # checks the options
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
-    rank = build_ranker(binder, labels, templates, head)
+    binder, rank = build_ranker(binder, labels, templates, head)
     encode = _WindowEncoder(binder)  # loaded before the source starts
     return _classify_windows(windows, encode, rank)
 

@@ -29,9 +29,9 @@ def write_model_card(path: Path, card: PackCard, description: str) -> None:
 
 def _format_front_matter(card: PackCard) -> Iterator[str]:
     """Yield lines of YAML; texts are quoted as in JSON, which YAML contains."""
-    known = next((each for each in HUB_LICENCES if each.lower() == card.licence.lower()), "")
-    yield f"license: {known.lower() or 'other'}"
-    if not known:
+    identifier = next((each for each in HUB_LICENCES if each.lower() == card.licence.lower()), "")
+    yield f"license: {identifier.lower() or 'other'}"
+    if not identifier:
         yield f"license_name: {json.dumps(card.licence)}"
     yield "library_name: anybind"
     repositories = {part.repository for base in card.bases for part in base.encoders.values()}

@@ -73,17 +73,17 @@ def pack(
     if not licence.strip():
         raise BadOption("expected the licence of the weights, such as Apache-2.0: --licence NAME")
     bases, target = tuple(bases), Path(os.path.realpath(output))
-    found = find_source(source, modality, bases)
-    names = bases or tuple(base.name for base in found.bases)
-    if len(names) != len(found.bases):
-        raise BadOption(f"expected {len(found.bases)} bases, got {len(names)}")
+    origin = find_source(source, modality, bases)
+    names = bases or tuple(base.name for base in origin.bases)
+    if len(names) != len(origin.bases):
+        raise BadOption(f"expected {len(origin.bases)} bases, got {len(names)}")
     for each in names:
         _check_portable(each)
     with files.atomic_folder(output) as folder:
-        part, space = _write_part(found, folder)
-        described = _describe_bases(found, names, folder)
-        if found.recipe:
-            text = json.dumps(found.recipe, indent=1, ensure_ascii=False)
+        part, space = _write_part(origin, folder)
+        described = _describe_bases(origin, names, folder)
+        if origin.recipe:
+            text = json.dumps(origin.recipe, indent=1, ensure_ascii=False)
             (folder / RECIPE).write_text(text + "\n", encoding="utf-8")
         card = PackCard(
             name=name or target.name,
@@ -92,14 +92,14 @@ def pack(
             space=space,
             bases=described,
             summary=summary or f"{part.modality or 'adapter'}: {part.name} on {', '.join(names)}",
-            metrics=dict(found.metrics if metrics is None else metrics),
-            recipe=found.recipe_hash,
-            data=found.data_hash,
+            metrics=dict(origin.metrics if metrics is None else metrics),
+            recipe=origin.recipe_hash,
+            data=origin.data_hash,
         )
         write_model_card(folder / README, card, description)
         card = replace(card, files=describe_files(folder))
         card.write(folder)
-        _check_loading(folder, found, card)
+        _check_loading(folder, origin, card)
     return card
 
 
@@ -115,47 +115,47 @@ def _check_portable(base: str) -> None:
         )
 
 
-def _write_part(found: PackSource, folder: Path) -> tuple[PackedPart, str]:
+def _write_part(origin: PackSource, folder: Path) -> tuple[PackedPart, str]:
     """Write the weights; return the part, and the name of the common space."""
-    path = folder / WEIGHTS[found.kind]
-    if found.weights is not None:
+    path = folder / WEIGHTS[origin.kind]
+    if origin.weights is not None:
         try:
-            shutil.copyfile(found.weights, path)
+            shutil.copyfile(origin.weights, path)
         except OSError as error:
-            raise BadInput(f"cannot copy {found.weights}: {error.strerror or error}") from error
-    binder = Binder(_make_source_binding(found, str(path) if found.weights else ""))
-    if found.kind == "adapter":
+            raise BadInput(f"cannot copy {origin.weights}: {error.strerror or error}") from error
+    binder = Binder(_make_source_binding(origin, str(path) if origin.weights else ""))
+    if origin.kind == "adapter":
         adapter = binder.adapters[-1]
-        return PackedPart("adapter", found.name, adapter.target, adapter.identity), adapter.target.name
-    if found.weights is None:
-        encoder = binder.encoder(found.modality, "torch")
+        return PackedPart("adapter", origin.name, adapter.target, adapter.identity), adapter.target.name
+    if origin.weights is None:
+        encoder = binder.encoder(origin.modality, "torch")
         if not isinstance(encoder, TorchEncoder):
-            raise BadOption(f"the encoder {found.name!r} has no weights that can be saved")
+            raise BadOption(f"the encoder {origin.name!r} has no weights that can be saved")
         encoder.save_weights(path)
-    encoder = binder.encoder(found.modality)
-    common = binder.space(found.modality)
-    part = PackedPart("encoder", found.name, encoder.space, encoder.identity, found.modality, dict(found.options))
+    encoder = binder.encoder(origin.modality)
+    common = binder.space(origin.modality)
+    part = PackedPart("encoder", origin.name, encoder.space, encoder.identity, origin.modality, dict(origin.options))
     return part, common.name
 
 
-def _make_source_binding(found: PackSource, weights: str) -> Binding:
+def _make_source_binding(origin: PackSource, weights: str) -> Binding:
     """Return the bases with the part to pack as one binding."""
-    configured = Binding.configure(found.name, **found.options, **({"weights": weights} if weights else {}))
+    configured = Binding.configure(origin.name, **origin.options, **({"weights": weights} if weights else {}))
     encoders = {}
-    for base in reversed(found.bases):
+    for base in reversed(origin.bases):
         encoders |= base.encoders
-    adapters = tuple(adapter for base in found.bases for adapter in base.adapters)
-    if found.kind == "encoder":
-        encoders[found.modality] = configured
+    adapters = tuple(adapter for base in origin.bases for adapter in base.adapters)
+    if origin.kind == "encoder":
+        encoders[origin.modality] = configured
     else:
         adapters = (*adapters, configured)
-    return Binding("packed", encoders, space=found.bases[0].space, adapters=adapters)
+    return Binding("packed", encoders, space=origin.bases[0].space, adapters=adapters)
 
 
-def _describe_bases(found: PackSource, names: tuple[str, ...], folder: Path) -> tuple[Base, ...]:
+def _describe_bases(origin: PackSource, names: tuple[str, ...], folder: Path) -> tuple[Base, ...]:
     """Describe the bases, and write the embeddings of their fixed samples."""
-    described, arrays, seen = [], dict[str, np.ndarray](), {found.modality}
-    for number, (binding, name) in enumerate(zip(found.bases, names, strict=True)):
+    described, arrays, seen = [], dict[str, np.ndarray](), {origin.modality}
+    for number, (binding, name) in enumerate(zip(origin.bases, names, strict=True)):
         modalities = [modality for modality in binding.encoders if modality not in seen]
         seen |= set(modalities)
         base, embeddings = describe_base(anybind.load(binding), name, modalities, len(binding.adapters))
@@ -165,10 +165,10 @@ def _describe_bases(found: PackSource, names: tuple[str, ...], folder: Path) -> 
     return tuple(described)
 
 
-def _check_loading(folder: Path, found: PackSource, card: PackCard) -> None:
+def _check_loading(folder: Path, origin: PackSource, card: PackCard) -> None:
     """Load the pack on the bases that it was made on: one that cannot be loaded is not kept."""
     assert read_pack(folder) == card
-    binder = Binder(load_pack(folder, bases=found.bases))
-    identity = binder.encoder(found.modality).identity if found.modality else binder.adapters[-1].identity
+    binder = Binder(load_pack(folder, bases=origin.bases))
+    identity = binder.encoder(origin.modality).identity if origin.modality else binder.adapters[-1].identity
     if identity != card.part.identity:
-        raise BadInput(f"{found.name}: expected the identity {card.part.identity}, got {identity} from the pack")
+        raise BadInput(f"{origin.name}: expected the identity {card.part.identity}, got {identity} from the pack")

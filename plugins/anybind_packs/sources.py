@@ -75,7 +75,7 @@ def _find_run(folder: Path) -> PackSource:
     result = tables.read_json(result_path)
     try:
         if result.get("top1") is not None and "probes" not in result:
-            raise BadOption(f"{folder}: a classification head, which is no encoder: share head.safetensors itself")
+            raise BadOption(f"{folder}: expected the run of an encoder, got that of a classification head")
         trained, probes = result["trained"], result["probes"]
         modality, name, metric = trained["modality"], trained["encoder"], trained["metric"]
         binding, options, recipe = trained["binding"], dict(trained["options"]), dict(trained["settings"])

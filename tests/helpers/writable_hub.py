@@ -69,11 +69,11 @@ def serve_writable_hub() -> Iterator[WritableHub]:
             listing = re.fullmatch(r"/api/models/([\w-]+/[\w-]+)/revision/(\w+)", path)
             file = re.fullmatch(r"/([\w-]+/[\w-]+)/resolve/(\w+)/(.+)", path)
             match = listing or file
-            found = hub.find(match[1], match[2]) if match else None
-            if listing and found:
-                self.reply(200, list_repository(listing[1], found[1]) | {"sha": found[0]})
-            elif file and found and file[3] in found[1]:
-                self.send_file(found[1][file[3]])
+            stored = hub.find(match[1], match[2]) if match else None
+            if listing and stored:
+                self.reply(200, list_repository(listing[1], stored[1]) | {"sha": stored[0]})
+            elif file and stored and file[3] in stored[1]:
+                self.send_file(stored[1][file[3]])
             else:
                 self.reply(404, {}, X_Error_Code="RepoNotFound")
 

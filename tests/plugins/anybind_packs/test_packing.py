@@ -75,9 +75,9 @@ def test_the_card_has_licence_metrics_base_and_the_hash_of_every_file(packed_eve
 
 
 def test_bindings_shows_the_facts_of_a_pack(cli, packed_event: Path) -> None:
-    shown = cli("bindings", f"pack:{packed_event}").out
+    output = cli("bindings", f"pack:{packed_event}").out
     for fact in ("base: mini (", "licence: Apache-2.0", "metrics: top1 0.5", "event-encoder"):
-        assert fact in shown
+        assert fact in output
     assert json.loads(cli("bindings", f"pack:{packed_event}", "--json").out)["facts"]["licence"] == "Apache-2.0"
 
 
