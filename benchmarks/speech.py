@@ -23,6 +23,7 @@ RESULT = Path(__file__).with_name("results") / "speech.json"
 
 
 def get_digit(path: str | Path) -> int:
+    """Return the digit of a clip by its name."""
     return int(Path(path).name[0])
 
 

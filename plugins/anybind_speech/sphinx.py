@@ -31,6 +31,8 @@ MAX_HYPOTHESES = 200
 BLOCK_SECONDS = 30
 WORD = re.compile(r"[^\W\d_]+(?:['.][^\W\d_]+)*\.?", re.ASCII)
 VAD_FRAME_SECONDS, MIN_SPEECH_FRAMES = 0.03, 3
+MIN_LEVEL_RANGE_DB = 3.0
+"""Smallest range of the levels of frames, 10th to 90th percentile: that of noise and tones is smaller, of words larger."""
 SETTINGS = {
     "padding": PADDING_SECONDS,
     "noise_db": NOISE_DB,
@@ -142,10 +144,13 @@ class SphinxRecogniser:
 
 
 def check_speech(waveform: np.ndarray) -> None:
-    """Raise `BadInput` unless a voice activity detector finds 90 ms of speech in a clip, (n,) float32 at 16 kHz."""
+    """Raise `BadInput` unless a voice activity detector finds 90 ms of speech in a clip, (n,) float32 at 16 kHz.
+
+    The detector takes white noise for speech, so the level must also change.
+    """
     detector = pocketsphinx.Vad(pocketsphinx.Vad.LOOSE, RATE, VAD_FRAME_SECONDS)
     peak = float(np.abs(waveform).max(initial=0.0))
-    if peak > 0:
+    if peak > 0 and measure_level_range(waveform) >= MIN_LEVEL_RANGE_DB:
         size = detector.frame_bytes
         audio = to_pcm(waveform / peak * PEAK)
         frames = (audio[start : start + size] for start in range(0, len(audio) - size + 1, size))
@@ -155,6 +160,16 @@ def check_speech(waveform: np.ndarray) -> None:
             if n_speech == MIN_SPEECH_FRAMES:
                 return
     raise BadInput("no speech in the recording; to embed other sounds, use the modality sound")
+
+
+def measure_level_range(waveform: np.ndarray) -> float:
+    """Return the range of the level of 30 ms frames in dB, from the 10th to the 90th percentile; 0 without frames."""
+    size = round(VAD_FRAME_SECONDS * RATE)
+    frames = waveform[: len(waveform) // size * size].reshape(-1, size).astype(np.float64)
+    if not len(frames):
+        return 0.0
+    low, high = np.percentile(10 * np.log10(np.square(frames).mean(axis=1) + 1e-12), (10, 90))
+    return float(high - low)
 
 
 def prepare(waveform: np.ndarray) -> bytes:

@@ -84,7 +84,7 @@ def test_without_labels_the_recognised_words_are_embedded(binder: Binder) -> Non
     assert np.abs(expected.vectors - actual.vectors).max() <= 1e-6
 
 
-@pytest.mark.parametrize("samples", [np.zeros(16_000), np.random.default_rng(0).normal(0, 1e-9, 16_000) * 0])
+@pytest.mark.parametrize("samples", [np.zeros(16_000), np.random.default_rng(0).normal(0, 0.1, 16_000), np.zeros(100)])
 def test_a_recording_without_speech_is_refused(binder: Binder, samples: np.ndarray, tmp_path: Path, cli) -> None:
     with pytest.raises(BadInput, match="no speech in the recording; to embed other sounds"):
         binder.embed("speech", [Waveform(samples.astype(np.float32), 16_000)])
