@@ -32,7 +32,7 @@ BLOCK_SECONDS = 30
 WORD = re.compile(r"[^\W\d_]+(?:['.][^\W\d_]+)*\.?", re.ASCII)
 VAD_FRAME_SECONDS, MIN_SPEECH_FRAMES = 0.03, 3
 MIN_LEVEL_RANGE_DB = 3.0
-"""Smallest range of the levels of frames, 10th to 90th percentile: that of noise and tones is smaller, of words larger."""
+"""Smallest range of the levels of frames, 10th to 90th percentile; that of steady noise and of tones is smaller."""
 SETTINGS = {
     "padding": PADDING_SECONDS,
     "noise_db": NOISE_DB,
