@@ -32,7 +32,7 @@ $(DEMO)/.ready: pyproject.toml constraints.txt
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "anybind needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini-build,openvino,openclip,imagebind,languagebind,search,explain,train,dev]'
+	PIP_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --disable-pip-version-check --editable '.[mini-build,openvino,openclip,imagebind,languagebind,search,explain,speech,train,whisper,dev]'
 	touch $@
 
 lint: $(READY)
@@ -61,7 +61,7 @@ long: $(READY)
 
 # The tests that are not slow on the oldest versions that pyproject.toml allows; test tools are the newest.
 OLDEST := $(VENV)/oldest
-EXTRAS := mini-build openvino openclip imagebind languagebind search sound-device explain train rosbag mteb datasets exr
+EXTRAS := mini-build openvino openclip imagebind languagebind search sound-device explain speech train whisper rosbag mteb datasets exr
 
 oldest:
 	$(PYTHON) -m venv $(OLDEST)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 
-from anybind.binding import Binding
+from anybind.binding import Binding, ConfiguredPart
 from anybind.encoder import Encoder
 from anybind.errors import (
     AnybindWarning,
@@ -59,7 +59,7 @@ class EncoderLoader:
             PluginError: its plugin returned something else.
         """
         with self.lock:
-            if modality not in self.binding.encoders:
+            if self.binding.find_encoder(modality) is None:
                 near = suggest_names(modality, self.binding.encoders)
                 raise UnknownName(f"binding {self.binding.name!r} has no encoder for {modality!r}{near}")
             key = modality, backend or self.backend
@@ -67,10 +67,15 @@ class EncoderLoader:
                 self.encoders[key] = self._choose(*key)
             return self.encoders[key]
 
+    def _configure(self, modality: str) -> ConfiguredPart:
+        use = self.binding.find_encoder(modality)
+        assert use is not None  # `load` has raised
+        return use
+
     def _choose(self, modality: str, backend: str) -> Encoder:
         if backend != "auto":
             return self._create(modality, backend)
-        part = find_part(EncoderSpec, self.binding.encoders[modality].name)
+        part = find_part(EncoderSpec, self._configure(modality).name)
         if not part.spec.onnx_target or self.device != "cpu" or self.precision != FP32:
             return self.load(modality, "torch")
         try:
@@ -84,7 +89,8 @@ class EncoderLoader:
                 raise error from None
 
     def _create(self, modality: str, backend: str) -> Encoder:
-        name = self.binding.encoders[modality].name
+        use = self._configure(modality)
+        name = use.name
         if modality in self._loading:
             chain = " -> ".join([*self._loading, modality])
             raise BadOption(f"binding {self.binding.name!r}: {chain} refer to each other")
@@ -92,7 +98,7 @@ class EncoderLoader:
         try:
             options = {
                 key: self.load(value[1:], backend) if isinstance(value, str) and value.startswith("@") else value
-                for key, value in self.binding.encoders[modality].options.items()
+                for key, value in use.options.items()
             }
             encoder = create_encoder(name, backend, options)
         finally:
@@ -105,9 +111,12 @@ class EncoderLoader:
             raise BadOption(f"binding {self.binding.name!r}: {mismatch}")
         _warn_licence(part)
         try:
-            return encoder.to(self.device).set_precision(self.precision)
+            encoder = encoder.to(self.device)
         except (RuntimeError, NotImplementedError, AssertionError) as error:  # torch raises each of them
             raise BadOption(f"cannot use the device {self.device!r}: {' '.join(str(error).split())[:160]}") from error
+        for check in self.binding.checks:
+            check.check_encoder(modality, encoder)
+        return encoder.set_precision(self.precision)
 
 
 def create_encoder(name: str, backend: str, options: Mapping[str, object]) -> object:

@@ -63,6 +63,8 @@ class Binder:
         self.counts = EmbeddingCounts()
         self._loader = EncoderLoader(binding, self._first_device, backend, options.precision)
         self._adapters: list[Adapter] | None = None
+        self._labels: Embeddings | None = None
+        self._labelled: dict[tuple[str, str], Encoder] = {}
 
     def __repr__(self) -> str:
         return f"Binder({self.name!r}: {', '.join(self.modalities)})"
@@ -90,7 +92,24 @@ class Binder:
             MissingExtra, WeightsMismatch, BadInput, BadOption: the encoder cannot be loaded.
             PluginError: its plugin returned something else.
         """
-        return self._loader.load(modality, backend)
+        encoder = self._loader.load(modality, backend)
+        if self._labels is None or modality == self._labels.modality:
+            return encoder
+        with self._loader.lock:
+            if (modality, backend) not in self._labelled:
+                self._labelled[modality, backend] = encoder.with_labels(self._labels)
+            return self._labelled[modality, backend]
+
+    def with_labels(self, labels: Embeddings) -> Binder:
+        """Return a binder for samples of these labels alone: see `Encoder.with_labels`.
+
+        Args:
+            labels: embeddings of the labels, which are their ids.
+        """
+        twin = self._copy(self.binding, self.store)
+        twin._replicas = [replica.with_labels(labels) for replica in self._replicas]
+        twin._labels = labels
+        return twin
 
     def without_adapters(self, modality: str) -> Binder:
         """Return a binder on the same encoders whose common space is a modality's own, without adapters."""
@@ -125,7 +144,10 @@ class Binder:
         """The binding's adapters, loaded at the first call."""
         with self._loader.lock:
             if self._adapters is None:
-                self._adapters = [create_part("adapter", use.name, **use.options) for use in self.binding.adapters]
+                adapters = [create_part("adapter", use.name, **use.options) for use in self.binding.adapters]
+                for check in self.binding.checks:
+                    check.check_adapters(adapters)
+                self._adapters = adapters
             return self._adapters
 
     def space(self, modality: str) -> Space:
@@ -237,7 +259,9 @@ class Binder:
         """Yield numbers and embeddings of numbered items, a batch at a time."""
         encoder, route = self.encoder(modality), self.route(modality)
         empty = self._empty_embeddings(modality, derive_seed, adapted=False)
-        name, device = self.binding.encoders[modality].name, self._first_device
+        use = self.binding.find_encoder(modality)
+        assert use is not None  # the encoder is loaded
+        name, device = use.name, self._first_device
         table = None if self.store is None else open_table(self.store, encoder, name, empty.encoder, device)
         pool = open_decoding_pool(self, modality, options.n_workers) if options.processes else None
         load = Loader(find_modality(modality), encoder, derive_seed, table, pool)
@@ -282,8 +306,14 @@ def open_decoding_pool(binder: Binder, modality: str, workers: int) -> DecodingP
     """Return processes that read and preprocess files for the encoder of a modality; see `open_pool`."""
     on_cpu = binder.device.partition(",")[0] == "cpu"
     backend = binder.backend if on_cpu or binder.backend != "auto" else "torch"  # as the binder chooses it
-    return open_pool(partial(_load_cpu_encoder, binder.binding, backend, binder.options.precision, modality), workers)
+    load = partial(
+        _load_cpu_encoder, binder.binding, backend, binder.options.precision, modality, labels=binder._labels
+    )
+    return open_pool(load, workers)
 
 
-def _load_cpu_encoder(binding: Binding, backend: str, precision: str, modality: str) -> Encoder:
-    return Binder(binding, options=InferenceOptions(precision), backend=backend).encoder(modality)
+def _load_cpu_encoder(
+    binding: Binding, backend: str, precision: str, modality: str, *, labels: Embeddings | None
+) -> Encoder:
+    binder = Binder(binding, options=InferenceOptions(precision), backend=backend)
+    return (binder if labels is None else binder.with_labels(labels)).encoder(modality)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.resources
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Protocol
 
+from anybind.adapter import Adapter
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, PluginError
 from anybind.registry import Part, find_part, list_parts
@@ -24,6 +26,18 @@ class ConfiguredPart:
     options: Mapping[str, object] = field(default_factory=dict)
 
 
+class BindingCheck(Protocol):
+    """A check of the parts of a binding when they are loaded; it can be pickled, for processes that load them too."""
+
+    def check_encoder(self, modality: str, encoder: Encoder) -> None:
+        """Raise `WeightsMismatch` unless this is the expected encoder, in float32 and on its device."""
+        ...
+
+    def check_adapters(self, adapters: Sequence[Adapter]) -> None:
+        """Raise `WeightsMismatch` unless these are the expected adapters."""
+        ...
+
+
 @dataclass(frozen=True)
 class Binding:
     """A named set of encoders and adapters for one common space. Creating one loads no encoder.
@@ -35,6 +49,8 @@ class Binding:
             encoder, so that an event encoder can start as its copy.
         space: name of the common space; empty for the space of the first encoder.
         adapters: adapters from the other spaces to the common space.
+        checks: checks of the encoders and adapters when they are loaded.
+        facts: what `anybind bindings NAME` shows beside its encoders, such as the licence; by name.
     """
 
     name: str
@@ -42,11 +58,22 @@ class Binding:
     summary: str = ""
     space: str = ""
     adapters: tuple[ConfiguredPart, ...] = ()
+    checks: tuple[BindingCheck, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def configure(name: str, /, **options: object) -> ConfiguredPart:
         """Combine the name of a registered encoder or adapter with its options, for `encoders` and `adapters`."""
         return ConfiguredPart(name, options)
+
+    def find_encoder(self, modality: str) -> ConfiguredPart | None:
+        """Return the encoder of a modality: the binding's, else an installed one that builds on one of them."""
+        if modality in self.encoders:
+            return self.encoders[modality]
+        for part in list_parts(EncoderSpec):
+            if part.spec.modality == modality and part.spec.builds_on in self.encoders:
+                return ConfiguredPart(part.name, {part.spec.builds_on: f"@{part.spec.builds_on}"})
+        return None
 
     @classmethod
     def from_toml(cls, path: Path | Traversable) -> Binding:

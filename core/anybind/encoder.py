@@ -15,6 +15,7 @@ from anybind.space import Space
 from anybind.tables import hash_settings
 
 if TYPE_CHECKING:
+    from anybind.embeddings import Embeddings
     from anybind.export import ExportPlan
 
 
@@ -68,6 +69,20 @@ class Encoder(ABC):
             BadOption: it does not encode events, or its representation has no clamp.
         """
         raise BadOption(f"the encoder {cls.__name__} has no clamp of event counts")
+
+    def with_labels(self, labels: Embeddings) -> Self:
+        """Return an encoder for samples of these labels alone, in the space of `labels`; by default, itself.
+
+        An encoder with a vocabulary, such as speech recognition, restricts it to them. Zero-shot classification calls
+        this.
+
+        Args:
+            labels: embeddings of the labels, which are their ids.
+
+        Raises:
+            BadOption: the encoder cannot recognise a label.
+        """
+        return self
 
     def plan_export(self) -> ExportPlan:
         """Return the network and the preprocessing for an export to ONNX or OpenVINO.

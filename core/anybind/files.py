@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import os
 import stat
@@ -12,7 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anybind.errors import BadInput
+from anybind.errors import BadInput, WeightsMismatch
 from anybind.image_files import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS  # for plugins, as the next ones
 from anybind.image_files import check_pixels as check_pixels
 from anybind.image_files import ignore_image_warnings as ignore_image_warnings
@@ -171,6 +172,40 @@ def hash_file(path: str | os.PathLike[str], mark: FileMark | None = None) -> byt
     if max(mark[1], mark[2]) < now - _MIN_AGE_NS and mark == get_file_mark(path):
         cache_file_key(path, mark, key)
     return key
+
+
+def compute_sha256(path: str | os.PathLike[str]) -> str:
+    """Compute the SHA-256 of a file's bytes, 64 hexadecimal digits; raise `OSError` if it cannot be read."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_sha256(path: str | os.PathLike[str], expected: str, remedy: str) -> None:
+    """Check the SHA-256 of a file; an unchanged file is read once in a process.
+
+    Args:
+        path: the file.
+        expected: its SHA-256, 64 hexadecimal digits.
+        remedy: what to do about a changed file, the end of the message.
+
+    Raises:
+        BadInput: the file is missing or cannot be read.
+        WeightsMismatch: it is truncated or changed.
+    """
+    check_input(path, folders=False)
+    try:
+        actual = _compute_unchanged_sha256(os.path.abspath(path), get_file_mark(path))  # noqa: PTH100
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
+    if actual != expected:
+        raise WeightsMismatch(
+            f"{path}: truncated or changed: expected SHA-256 {expected[:12]}, got {actual[:12]}; {remedy}"
+        )
+
+
+@functools.lru_cache(maxsize=64)
+def _compute_unchanged_sha256(path: str, mark: FileMark | None) -> str:
+    return compute_sha256(path)
 
 
 def find_cached_file_key(path: str | os.PathLike[str], mark: FileMark) -> bytes | None:

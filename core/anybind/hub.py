@@ -81,6 +81,8 @@ def download_snapshot(
     patterns: Sequence[Sequence[str]],
     is_complete: Callable[[Path], bool],
     revision: str | None = None,
+    *,
+    max_bytes: int | None = None,
 ) -> Path:
     """Return the folder of a repository at one revision, downloading files if it is incomplete.
 
@@ -93,6 +95,7 @@ def download_snapshot(
         patterns: groups of file names (or patterns such as `*.json`), downloaded in turn until the folder is complete.
         is_complete: returns whether a folder has all required files.
         revision: commit, tag or branch. [default: the main branch]
+        max_bytes: largest size of a downloaded file. [default: that of the disk]
 
     Returns:
         the folder in the hub's cache, named after the commit.
@@ -117,7 +120,7 @@ def download_snapshot(
     try:
         if constants.HF_HUB_OFFLINE:
             raise TransferError("it is not in the cache, and HF_HUB_OFFLINE is set")
-        return _Repository(repository, root, constants.ENDPOINT).download(patterns, is_complete, revision)
+        return _Repository(repository, root, constants.ENDPOINT).download(patterns, is_complete, revision, max_bytes)
     except TransferError as error:
         at = "" if revision == "main" else f" at {revision}"
         raise BadInput(
@@ -158,7 +161,13 @@ class _Repository:
         self.name, self.root, self.endpoint = name, root, endpoint.rstrip("/")
         self.token = huggingface_hub.get_token()
 
-    def download(self, patterns: Sequence[Sequence[str]], is_complete: Callable[[Path], bool], revision: str) -> Path:
+    def download(
+        self,
+        patterns: Sequence[Sequence[str]],
+        is_complete: Callable[[Path], bool],
+        revision: str,
+        max_bytes: int | None,
+    ) -> Path:
         """Download groups of files until the folder is complete; return the folder."""
         commit, files = self._list_files(revision)
         folder = self.root / "snapshots" / commit
@@ -166,6 +175,11 @@ class _Repository:
             names = [name for name in files if any(fnmatch.fnmatchcase(name, pattern) for pattern in group)]
             # All names before the first file: a hub that lists one impossible name is not to be trusted.
             expected = {name: _read_fingerprint(name, files[name]) for name in names}
+            for name, fingerprint in expected.items():
+                if max_bytes is not None and fingerprint.size > max_bytes:
+                    raise TransferError(
+                        f"expected at most {max_bytes} bytes of {name}, the hub lists {fingerprint.size}"
+                    )
             for name, fingerprint in expected.items():
                 self._download_file(commit, name, fingerprint)
             if folder.is_dir() and is_complete(folder):

@@ -157,15 +157,21 @@ class Loader:
         if reader is None or reader.spec.modality != name:
             reader = find_reader(path, name, item.options)
         actual = reader.spec.modality
-        if actual != name and self.derive_seed is None:
-            raise BadInput(f"{path} holds {actual}, not {name}; derive_seed=0 derives {name} from it if possible")
+        if actual not in list_sources(name):
+            raise self._refuse(path, actual)
         hints = self.encoder.reader_options if actual == name else {}
         method = reader.instance.read
         savings = {key: value for key, value in hints.items() if takes_option(method, key)}
         sample = read(path, reader=reader, **{**savings, **item.options})
-        if actual == name or self.derive_seed is None:
+        if actual == name or (self.derive_seed is None and self.modality.accepts(sample)):
             return sample
+        if self.derive_seed is None:
+            raise self._refuse(path, actual)
         return derive(name, sample, source=actual, seed=self.derive_seed)
+
+    def _refuse(self, path: Path, actual: str) -> BadInput:
+        name = self.modality.name
+        return BadInput(f"{path} holds {actual}, not {name}; derive_seed=0 derives {name} from it if possible")
 
 
 def _find_mark(source: str | os.PathLike[str]) -> FileMark | None:

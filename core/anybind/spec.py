@@ -128,11 +128,14 @@ class EncoderSpec(Spec):
         input_target: `package.module:attribute`, which creates the `anybind.plugin.export.EncoderInput` of an exported
             encoder from `folder` and the options of `plan_export`; empty for encoders that cannot be exported.
         input_extra: the extra with the packages that `input_target` imports.
+        builds_on: another modality: a binding with an encoder for it, and none for this one, has this encoder, with the
+            other one as its option of that modality's name; empty for none.
     """
 
     kind: ClassVar[str] = "encoder"
     modality: str
     space: str = ""
+    builds_on: str = ""
     weights_licence: str = ""
     onnx_target: str = ""
     onnx_extra: str = ""

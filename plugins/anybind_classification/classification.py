@@ -107,23 +107,23 @@ Ranker = Callable[[Embeddings], list[Classification]]
 
 def build_ranker(
     binder: Binder, labels: Sequence[str], templates: Sequence[str] | None, head: str | os.PathLike[str] | Head | None
-) -> Ranker:
-    """Return the function that ranks labels, or the classes of a head, for each of some embeddings.
+) -> tuple[Binder, Ranker]:
+    """Return the binder for samples of the labels, and the function that ranks them, or the classes of a head.
 
     Raises:
         BadOption: neither or both of labels and head, or invalid ones.
     """
     if bool(labels) == (head is not None):
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
-    return _build_text_ranker(binder, labels, templates) if head is None else _build_head_ranker(binder, head)
-
-
-def _build_text_ranker(binder: Binder, labels: Sequence[str], templates: Sequence[str] | None) -> Ranker:
+    if head is not None:
+        return binder, _build_head_ranker(binder, head)
     prompting.check_labels(labels)
     texts = prompting.embed_class_names(binder, "text", labels, prompting.choose_templates(binder, "text", templates))
-    return lambda samples: _rank_labels(
-        samples, labels, samples @ texts, samples.logit_scale or texts.logit_scale or 1.0
-    )
+
+    def rank(samples: Embeddings) -> list[Classification]:
+        return _rank_labels(samples, labels, samples @ texts, samples.logit_scale or texts.logit_scale or 1.0)
+
+    return binder.with_labels(texts), rank
 
 
 def _build_head_ranker(binder: Binder, source: str | os.PathLike[str] | Head) -> Ranker:

@@ -194,7 +194,7 @@ def watch(
         window, stride, queue=queue, drop=drop, timeout=timeout, filters=filters
     )  # checks the options
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
-    rank = build_ranker(binder, labels, templates, head)
+    binder, rank = build_ranker(binder, labels, templates, head)
     encode = _WindowEncoder(binder)  # loaded before the source starts
     return _classify_windows(windows, encode, rank)
 

@@ -131,7 +131,7 @@ def classify_windows(
     if bool(labels) == (head is not None):  # before the binding is loaded
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
-    rank = build_ranker(binder, labels, templates, head)
+    binder, rank = build_ranker(binder, labels, templates, head)
     inputs = [paths] if isinstance(paths, str | os.PathLike) else paths
     sample_paths = readers.list_sample_files(inputs, [name for name in binder.modalities if name != "text"])
     groups = (

@@ -63,7 +63,7 @@ def evaluate_windows(
     """
     if page:
         files.check_output(page)
-    rank, recordings = build_ranker(binder, candidates, templates, None), []
+    (binder, rank), recordings = build_ranker(binder, candidates, templates, None), []
     with progress_bar(len(dataset.items), "evaluating windows") as advance:
         for each in windows.embed_windows(
             binder, modality, dataset.items, options, derive_seed=seed, on_bad=on_bad, advance=advance

@@ -77,7 +77,7 @@ class ZeroShot(Task):
         if not set(label_of.values()) <= set(dataset.classes):
             unknown_labels = sorted(set(label_of.values()) - set(dataset.classes))
             raise BadInput(f"{dataset.name}: the label {unknown_labels[0]!r} is not one of the dataset's classes")
-        samples = binder.embed(modality, dataset.items, derive_seed=seed, on_bad=on_bad)
+        samples = binder.with_labels(text_embeddings).embed(modality, dataset.items, derive_seed=seed, on_bad=on_bad)
         if not len(samples):
             raise BadInput(f"{dataset.name}: no valid samples")
         truth = np.array([candidates.index(label_of[id]) for id in samples.ids])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from anybind import Space
-from anybind.plugin import BadInput, errors, files, tables
+from anybind.plugin import BadInput, files, tables
 
 FORMAT = 1
 CARD = "card.json"
@@ -149,7 +147,7 @@ def get_graph_path(folder: Path, modality: str, backend: str) -> Path:
 
 def hash_files(folder: Path) -> dict[str, str]:
     """Hash the files in a folder: SHA-256 by name."""
-    return {path.name: _hash_file(path) for path in sorted(folder.iterdir()) if path.is_file()}
+    return {path.name: files.compute_sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def check_files(folder: Path, expected: Mapping[str, str]) -> None:
@@ -159,25 +157,6 @@ def check_files(folder: Path, expected: Mapping[str, str]) -> None:
         BadInput: a file is missing, truncated or changed.
     """
     for name, digest in expected.items():
-        path = folder / name
         if Path(name).name != name or name in ("", ".", ".."):
             raise BadInput(f"{folder.parent / CARD}: expected the name of a file in {folder.name}, got {name!r}")
-        files.check_input(path, folders=False)
-        try:
-            actual = _hash_unchanged(str(path), files.get_file_mark(path))
-        except OSError as error:
-            raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-        if actual != digest:
-            raise errors.WeightsMismatch(
-                f"{path}: truncated or changed: expected SHA-256 {digest[:12]}, got {actual[:12]}; export it again"
-            )
-
-
-@functools.lru_cache(maxsize=64)
-def _hash_unchanged(path: str, mark: files.FileMark | None) -> str:
-    return _hash_file(Path(path))
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        files.check_sha256(folder / name, digest, "export it again")

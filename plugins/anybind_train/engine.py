@@ -29,7 +29,7 @@ from anybind_train.probe import build_probe, run_probe
 from anybind_train.prompts import JointStudent, PromptStudent, build_student
 from anybind_train.recipe import Recipe
 from anybind_train.state import Progress, check_finite, load_state, save_state
-from anybind_train.student import WeightAverage, load_student_binder, merge_lora
+from anybind_train.student import WeightAverage, describe_trained, load_student_binder, merge_lora
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -308,6 +308,7 @@ class TrainingRun:
         result: RunRecord = {
             "recipe": self.recipe.name,
             "recipe_hash": self.recipe.hash,
+            "trained": describe_trained(self.binder, self.recipe, self.metric),
             "data_hash": self.data.hash,
             "samples": len(self.data),
             "classes": len(self.data.classes),

@@ -16,16 +16,38 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 
+class TrainedEncoder(TypedDict):
+    """The encoder of a run, by which `anybind pack` finds its parts.
+
+    Attributes:
+        binding: name of its binding.
+        modality: its modality.
+        encoder: its registered name; empty if class prompts were learned.
+        options: its options but for `weights`.
+        metric: the probe's metric that selects the best epoch; empty without a probe.
+        settings: the recipe.
+    """
+
+    binding: str
+    modality: str
+    encoder: str
+    options: dict[str, Any]
+    metric: str
+    settings: dict[str, Any]
+
+
 class RunRecord(TypedDict):
     """The summary of a run, as in `result.json`.
 
     Attributes:
+        trained: what was trained, see `TrainedEncoder`.
         probes: epoch and metrics of each probe.
         skipped: the error of each invalid sample that was left out, by id.
     """
 
     recipe: str
     recipe_hash: str
+    trained: TrainedEncoder
     data_hash: str
     samples: int
     classes: int

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import asdict, replace
 
 import torch
 from torch import nn
 
 from anybind import Binder, Binding, find_binding
 from anybind.plugin import BadOption, TorchEncoder, errors
+from anybind_train.metrics_log import TrainedEncoder
 from anybind_train.recipe import PROMPT_METHODS, Recipe, StudentConfig
 
 NORMS = (nn.modules.batchnorm._BatchNorm,)
@@ -40,15 +43,27 @@ def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = N
         if recipe.student.context_start:
             options["start"] = recipe.student.context_start
         encoders["text"] = Binding.configure("prompted-text", **options)
-    binder = Binder(
-        Binding(binding.name, encoders, binding.summary, binding.space, binding.adapters), device, backend="torch"
-    )
+    binder = Binder(replace(binding, encoders=encoders), device, backend="torch")
     encoder = binder.encoder(recipe.modality)
     if not isinstance(encoder, TorchEncoder):
         raise BadOption(f"expected a torch encoder to train, got {student.name!r} ({type(encoder).__name__})")
     if recipe.student.weights:
         encoder.load_weights(recipe.student.weights)
     return binder
+
+
+def describe_trained(binder: Binder, recipe: Recipe, metric: str) -> TrainedEncoder:
+    """Describe the encoder that a run trains, and its recipe, JSON-like."""
+    use = binder.binding.encoders[recipe.modality]
+    options = {name: value for name, value in use.options.items() if name != "weights"}
+    return {
+        "binding": recipe.binding,
+        "modality": recipe.modality,
+        "encoder": "" if recipe.student.method in PROMPT_METHODS else use.name,
+        "options": json.loads(json.dumps(options)),
+        "metric": metric,
+        "settings": json.loads(json.dumps(asdict(recipe))),
+    }
 
 
 class StudentModule(nn.Module):

@@ -159,7 +159,7 @@ def test_new_raises_for_invalid_or_taken_names(tmp_path: Path, monkeypatch, cli,
         ("new mine --kind head --predicts ranked", "no template head-ranked.txt"),
         ("new mine --predicts ranking", "--predicts is for heads"),
         ("check medja", "there is no plugin 'medja'; did you mean 'media'?"),
-        ("chek", "no plugin, kind or part matches 'chek'; did you mean 'check' or 'head'?"),
+        ("chek", "no plugin, kind or part matches 'chek'; did you mean 'check' or 'pack' or 'head'?"),
     ],
 )
 def test_an_unknown_kind_target_plugin_or_command_raises(tmp_path, monkeypatch, cli, arguments, problem):

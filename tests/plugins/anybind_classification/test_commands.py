@@ -189,7 +189,7 @@ def test_evaluate_skips_invalid_samples_on_request(cli, image_folder, invalid_fi
         (["classify", "{p}", "--labels", "a,b", "--prompt", "a photo"], "needs {} where"),
         (
             ["classify", "{p}", "--labels", "a,b", "--modality", "smell"],
-            "there is no modality 'smell'; there are: depth, event, image, sound, text",
+            "there is no modality 'smell'; there are: depth, event, image, sound, speech, text",
         ),
         (["classify", "{d}", "--labels", "a,b"], "holds no samples"),
         (["embed", "{d}", "-o", "x.safetensors"], "holds no samples"),
