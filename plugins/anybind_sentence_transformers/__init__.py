@@ -1,9 +1,9 @@
 """Bundled plugin: sentence-transformers models as bindings, and bindings as sentence-transformers models.
 
-    anybind.load("sentence-transformers:my-model").embed("image", ["photo.jpg"])
+anybind.load("sentence-transformers:my-model").embed("image", ["photo.jpg"])
 
-    from anybind_sentence_transformers import as_sentence_transformer
-    as_sentence_transformer(anybind.load("mini")).encode([{"event": "duck.npz"}])
+from anybind_sentence_transformers import as_sentence_transformer
+as_sentence_transformer(anybind.load("mini")).encode([{"event": "duck.npz"}])
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def register(registry: Registrar) -> None:
     for modality in MODALITIES:
         registry.add(
             EncoderSpec(
-                name=f"sentence-transformers-{modality}",
+                name=f"st-{modality}",
                 summary=f"{modality} encoder of a sentence-transformers model: ORG/REPO or a folder",
                 target=f"anybind_sentence_transformers.encoders:SentenceTransformer{modality.title()}Encoder",
                 modality=modality,
@@ -57,7 +57,7 @@ def register(registry: Registrar) -> None:
     )
     registry.add(
         CommandSpec(
-            name="export-sentence-transformer",
+            name="export-st",
             summary="Save the text and image encoders of a binding for sentence-transformers.",
             target="anybind_sentence_transformers.export_command:export_sentence_transformer",
             extra=EXTRA,

@@ -64,7 +64,7 @@ class BinderModule(InputModule):
         self.binder = binder
 
     @property
-    def modalities(self) -> list[str]:
+    def modalities(self) -> list[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The binding's modalities, those of sentence-transformers by its names."""
         return [MODALITIES.get(modality, modality) for modality in self.binder.modalities]
 
@@ -103,7 +103,7 @@ class BinderModule(InputModule):
             if len(value) != 1:
                 raise BadInput(f"expected one modality in an input, got {', '.join(map(str, value)) or 'none'}")
             ((key, item),) = value.items()
-            return MODALITY_BY_KEY.get(key, key), item
+            return MODALITY_BY_KEY.get(key, str(key)), item
         if isinstance(value, os.PathLike):
             raise BadInput(f'expected the modality of a path, such as {{"image": {os.fspath(value)!r}}}, got the path')
         return modalities.infer_modality(value), value

@@ -36,14 +36,14 @@ def load_binding(model: str) -> Binding:
         declared = [str(modality) for modality in load_model(folder).modalities]
     modalities = [modality for modality, name in MODALITIES.items() if name in declared]
     if not modalities:
-        raise BadInput(f"{folder.path}: expected a model of {', '.join(MODALITIES.values())}, got {', '.join(declared)}")
+        raise BadInput(
+            f"{folder.path}: expected a model of {', '.join(MODALITIES.values())}, got {', '.join(declared)}"
+        )
     first, *others = modalities
     # An absolute path: a binding file that lists the encoders is read from other folders.
     source = model if folder.backbone else str(Path(model).expanduser().resolve())
-    encoders = {first: Binding.configure(f"sentence-transformers-{first}", model=source)}
-    encoders |= {
-        other: Binding.configure(f"sentence-transformers-{other}", shared=f"@{first}") for other in others
-    }
+    encoders = {first: Binding.configure(f"st-{first}", model=source)}
+    encoders |= {other: Binding.configure(f"st-{other}", shared=f"@{first}") for other in others}
     return Binding(
         name=f"sentence-transformers:{model}",
         summary="encoders of one sentence-transformers model",

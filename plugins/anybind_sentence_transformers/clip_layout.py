@@ -1,7 +1,7 @@
-"""CLIP's image and text towers, as OpenAI published them and open_clip builds them, in the layout of transformers.
+"""CLIP's two encoders, as OpenAI published them and open_clip builds them, in the layout of transformers.
 
 The names are those of the published state dict and of `transformers.CLIPModel`. Every tensor is converted or refused;
-`saving` measures the converted towers against the original ones.
+`saving` compares the converted encoders with the original ones.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import nn
 from anybind.plugin import errors
 
 FIRST_LAYER = "transformer.resblocks.0.ln_1.weight"
-TOWER = {
+NAMES = {
     "class_embedding": "embeddings.class_embedding",
     "conv1.weight": "embeddings.patch_embedding.weight",
     "ln_pre.weight": "pre_layrnorm.weight",
@@ -28,7 +28,7 @@ TOWER = {
     "ln_final.weight": "final_layer_norm.weight",
     "ln_final.bias": "final_layer_norm.bias",
 }
-"""Names of tensors outside the layers, the same in both towers."""
+"""Names of tensors outside the layers, the same in both encoders."""
 LAYER = {
     "ln_1": "layer_norm1",
     "ln_2": "layer_norm2",
@@ -42,12 +42,12 @@ LAYER_NAME = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
 PROJECTIONS = {"proj": "visual_projection", "text_projection": "text_projection"}
 
 
-def convert_tower(module: nn.Module, tower: str) -> dict[str, torch.Tensor]:
-    """Convert the state of one tower to the names of `transformers.CLIPModel`.
+def convert_encoder(module: nn.Module, part: str) -> dict[str, torch.Tensor]:
+    """Convert the state of one encoder to the names of `transformers.CLIPModel`.
 
     Args:
-        module: the tower, with the names of OpenAI's CLIP below any prefix.
-        tower: `vision_model` or `text_model`.
+        module: the encoder, with the names of OpenAI's CLIP below any prefix.
+        part: `vision_model` or `text_model`.
 
     Raises:
         UnsupportedBackend: a tensor that CLIP does not have.
@@ -59,11 +59,11 @@ def convert_tower(module: nn.Module, tower: str) -> dict[str, torch.Tensor]:
             converted[name] = tensor
         elif name in PROJECTIONS:
             converted[f"{PROJECTIONS[name]}.weight"] = tensor.T
-        elif name in TOWER:
-            converted[f"{tower}.{TOWER[name]}"] = tensor
+        elif name in NAMES:
+            converted[f"{part}.{NAMES[name]}"] = tensor
         elif match := LAYER_NAME.fullmatch(name):
-            for part, rows in _convert_layer(match[2], tensor):
-                converted[f"{tower}.encoder.layers.{match[1]}.{part}"] = rows
+            for parameter, rows in _convert_layer(match[2], tensor):
+                converted[f"{part}.encoder.layers.{match[1]}.{parameter}"] = rows
         elif name != "attn_mask":
             raise errors.UnsupportedBackend(f"the tensor {prefix}{name} is not one of CLIP's")
     return {name: tensor.detach().clone().contiguous() for name, tensor in converted.items()}
@@ -80,8 +80,8 @@ def _convert_layer(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch
     yield f"{LAYER[layer]}.{parameter}", tensor
 
 
-def describe_tower(module: nn.Module) -> dict[str, Any]:
-    """Describe a tower by the keys of `CLIPTextConfig` and `CLIPVisionConfig`.
+def describe_encoder(module: nn.Module) -> dict[str, Any]:
+    """Describe an encoder by the keys of `CLIPTextConfig` and `CLIPVisionConfig`.
 
     Raises:
         UnsupportedBackend: it is not a transformer of CLIP.
@@ -121,7 +121,7 @@ def _find_activation(module: nn.Module, prefix: str) -> str:
 
 
 def _strip_prefix(module: nn.Module) -> tuple[str, Mapping[str, torch.Tensor]]:
-    """Return the prefix of the names of a tower's tensors, and the tensors without it."""
+    """Return the prefix of the names of an encoder's tensors, and the tensors without it."""
     state = module.state_dict()
     first = next((name for name in state if name.endswith(FIRST_LAYER)), None)
     if first is None:

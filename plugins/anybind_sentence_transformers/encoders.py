@@ -170,9 +170,7 @@ class SentenceTransformerVideoEncoder(SentenceTransformerEncoder):
         if n_frames < 1:
             raise BadOption(f"n_frames: expected at least 1, got {n_frames}")
         self.n_frames = n_frames
-        super().__init__(
-            model, shared=shared, prompt=prompt, prompt_name=prompt_name, truncate_dim=truncate_dim
-        )
+        super().__init__(model, shared=shared, prompt=prompt, prompt_name=prompt_name, truncate_dim=truncate_dim)
 
     @property
     def input_settings(self) -> dict[str, object]:
@@ -252,7 +250,7 @@ def _choose_prompt(model: SentenceTransformer, prompt: str | None, name: str | N
         return prompt or ""
     if name not in model.prompts:
         raise BadOption(f"prompt_name: no prompt {name!r}{errors.suggest_names(name, model.prompts)}")
-    return model.prompts[name]
+    return model.prompts[name] or ""
 
 
 def _find_dim(folder: ModelFolder, model: SentenceTransformer, truncate_dim: int | None) -> int:
@@ -270,5 +268,6 @@ def _read_logit_scale(model: SentenceTransformer) -> float | None:
     """Read the scale of CLIP's softmax; None for other models, such as those trained with a sigmoid."""
     inner = model.transformers_model
     scale, bias = getattr(inner, "logit_scale", None), getattr(inner, "logit_bias", None)
-    is_softmax = isinstance(scale, torch.Tensor) and scale.numel() == 1 and bias is None
-    return float(scale.detach().exp()) if is_softmax else None
+    if not isinstance(scale, torch.Tensor) or scale.numel() != 1 or bias is not None:
+        return None
+    return float(scale.detach().exp())

@@ -1,4 +1,4 @@
-"""`anybind export-sentence-transformer`: see `anybind_sentence_transformers.save_sentence_transformer`."""
+"""`anybind export-st`: see `anybind_sentence_transformers.save_sentence_transformer`."""
 
 from __future__ import annotations
 

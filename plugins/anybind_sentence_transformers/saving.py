@@ -14,8 +14,8 @@ from sentence_transformers import SentenceTransformer
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, PreTrainedTokenizerFast
 
 from anybind import Binder
-from anybind.plugin import BadOption, ImageInput, TextInput, TorchEncoder, errors, export, files
-from anybind_sentence_transformers.clip_layout import convert_tower, describe_tower
+from anybind.plugin import BadInput, BadOption, ImageInput, TextInput, TorchEncoder, errors, export, files
+from anybind_sentence_transformers.clip_layout import convert_encoder, describe_encoder
 from anybind_sentence_transformers.encoders import collect_reports
 from anybind_sentence_transformers.inputs import convert_image, convert_text
 from anybind_sentence_transformers.model_files import TRANSFORMER_CONFIG
@@ -49,7 +49,7 @@ class SavedModel:
 def save_sentence_transformer(binder: Binder, folder: str | os.PathLike[str]) -> SavedModel:
     """Save the text and image encoders of a binding as a folder that `SentenceTransformer(folder)` loads.
 
-    The folder needs sentence-transformers alone, not anybind. Expressible are CLIP's two towers with its tokenizer,
+    The folder needs sentence-transformers alone, not anybind. Expressible are CLIP's two encoders with its tokenizer,
     such as those of most open_clip models with vision transformers, and the encoders of `sentence-transformers:MODEL`.
     The saved model is loaded and compared with the binding before the folder appears.
 
@@ -65,6 +65,8 @@ def save_sentence_transformer(binder: Binder, folder: str | os.PathLike[str]) ->
         BadOption: the binding has no text and image encoder.
         BadInput: the folder exists or cannot be written.
     """
+    if Path(folder).exists():
+        raise BadInput(f"{folder} exists; choose another folder")
     missing = [modality for modality in ("text", "image") if modality not in binder.modalities]
     if missing:
         raise BadOption(f"binding {binder.name!r}: expected encoders of text and image, got none of {missing[0]}")
@@ -109,27 +111,27 @@ def _has_module(binder: Binder, modality: str, module: SentenceTransformer) -> b
 
 
 def _save_clip(text: TorchEncoder, image: TorchEncoder, folder: Path) -> None:
-    """Save two towers as a CLIP of transformers, with its processor, as the only module of a model."""
+    """Save two encoders as a CLIP of transformers, with its processor, as the only module of a model."""
     plans = {"text": text.plan_export(), "image": image.plan_export()}
     text_input, image_input = _load_text_input(plans["text"]), _load_image_input(plans["image"])
-    towers = {"text_model": plans["text"].module, "vision_model": plans["image"].module}
+    modules = {"text_model": plans["text"].module, "vision_model": plans["image"].module}
     start, end = text_input.preprocess("")[0], text_input.preprocess("")[-1]
     tokens = {"bos_token_id": start, "eos_token_id": end, "pad_token_id": end}
     config = CLIPConfig(
         text_config={
-            **describe_tower(towers["text_model"]), "max_position_embeddings": text_input.context, **tokens
+            **describe_encoder(modules["text_model"]), "max_position_embeddings": text_input.context, **tokens
         },
-        vision_config=describe_tower(towers["vision_model"]),
+        vision_config=describe_encoder(modules["vision_model"]),
         projection_dim=image.space.dim,
     )  # fmt: skip
-    state = {name: each for tower, module in towers.items() for name, each in convert_tower(module, tower).items()}
+    state = {name: each for part, module in modules.items() for name, each in convert_encoder(module, part).items()}
     with torch.device("meta"):
         model = CLIPModel(config)
     try:
         model.load_state_dict(state, assign=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise errors.UnsupportedBackend(f"its towers are not those of CLIP: {reason}") from error
+        raise errors.UnsupportedBackend(f"its encoders are not those of CLIP: {reason}") from error
     processor = CLIPProcessor(_convert_image_input(image_input), _convert_text_input(text_input, start, end))
     with tempfile.TemporaryDirectory() as parts:
         model.save_pretrained(parts)
@@ -189,7 +191,7 @@ def _convert_image_input(image_input: ImageInput) -> CLIPImageProcessor:
 
 
 def _compare(binder: Binder, folder: Path) -> float:
-    """Return the largest difference of a cosine similarity from 1 between a binding's and a saved model's embeddings."""
+    """Return the largest difference from 1 of a cosine similarity between embeddings of a binding and a saved model."""
     saved = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
     random = np.random.default_rng(0)
     images = [random.integers(0, 256, (64, 96 - 32 * number, 3), dtype=np.uint8) for number in range(2)]

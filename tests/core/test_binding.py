@@ -93,6 +93,10 @@ def test_every_installed_binding_uses_encoders_and_adapters_that_exist(part, tmp
         with pytest.raises(BadOption, match="expected a folder of exported encoders"):
             anybind.find_binding(part.name)
         return
+    if part.name == "sentence-transformers":  # has a model of the user's own, which its own tests make
+        with pytest.raises(BadOption, match="expected a model after sentence-transformers:"):
+            anybind.find_binding(part.name)
+        return
     argument = "any" if part.name == "open_clip" else ""
     binding = anybind.find_binding(f"{part.name}:{argument}" if argument else part.name)
     assert tuple(binding.encoders) == part.spec.modalities

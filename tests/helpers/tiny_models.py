@@ -36,7 +36,11 @@ def make_tokenizer(*special: str, max_length: int = 64) -> Any:
     if not special:
         tokenizer.post_processor = processors.TemplateProcessing(single=f"{names[0]} $A {names[1]}", special_tokens=ids)
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token=names[0], eos_token=names[1], pad_token=names[1], model_max_length=max_length
+        tokenizer_object=tokenizer,
+        bos_token=names[0],
+        eos_token=names[1],
+        pad_token=names[1],
+        model_max_length=max_length,
     )
 
 
