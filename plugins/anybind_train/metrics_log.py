@@ -13,6 +13,7 @@ import numpy as np
 from anybind.plugin import BadInput, files
 
 if TYPE_CHECKING:
+    from anybind_train.run_files import BaseRecord
     from torch.utils.tensorboard import SummaryWriter
 
 
@@ -20,6 +21,8 @@ class RunRecord(TypedDict):
     """The summary of a run, as in `result.json`.
 
     Attributes:
+        base: the base that the student was trained for.
+        settings: the recipe's keys.
         probes: epoch and metrics of each probe.
         skipped: the error of each invalid sample that was left out, by id.
     """
@@ -33,6 +36,8 @@ class RunRecord(TypedDict):
     steps: int
     weights: str
     encoder: str
+    base: BaseRecord
+    settings: dict[str, Any]
     probes: list[dict[str, float]]
     skipped: dict[str, str]
 

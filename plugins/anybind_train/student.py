@@ -26,7 +26,8 @@ def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = N
         UnknownName, BadOption, BadInput, WeightsMismatch: the binding or its student cannot be loaded.
     """
     binding = binding or find_binding(recipe.binding)
-    student = binding.encoders.get(recipe.modality)
+    name = recipe.student.encoder
+    student = Binding.configure(name) if name else binding.encoders.get(recipe.modality)
     if student is None:
         near = errors.suggest_names(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
