@@ -13,8 +13,9 @@ import numpy as np
 from anybind.plugin import BadInput, files
 
 if TYPE_CHECKING:
-    from anybind_train.run_files import BaseRecord
     from torch.utils.tensorboard import SummaryWriter
+
+    from anybind_train.run_files import BaseRecord
 
 
 class RunRecord(TypedDict):

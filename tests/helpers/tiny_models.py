@@ -69,6 +69,20 @@ def make_clip(folder: Path, *, seed: int = 0, side: int = 32, dim: int = 16) -> 
     return folder
 
 
+def make_siglip(folder: Path) -> Path:
+    """Write a SigLIP, as which SigLIP 2 is published too, in the layout of transformers alone."""
+    tokenizer = make_tokenizer()
+    text = {**LAYERS, "vocab_size": len(tokenizer), "max_position_embeddings": 64, "pad_token_id": len(LETTERS) + 1}
+    tokens = {"bos_token_id": len(LETTERS), "eos_token_id": len(LETTERS) + 1}
+    vision = {**LAYERS, "patch_size": 8, "image_size": 32}
+    model = transformers.SiglipModel(transformers.SiglipConfig(text_config=text | tokens, vision_config=vision))
+    _randomise(model, 3)
+    model.save_pretrained(folder)
+    image_processor = transformers.SiglipImageProcessor(size={"height": 32, "width": 32})
+    transformers.SiglipProcessor(image_processor, tokenizer).save_pretrained(folder)
+    return folder
+
+
 def make_clap(folder: Path) -> Path:
     """Write a CLAP, of text and audio at 8 kHz, saved by sentence-transformers."""
     tokenizer = make_tokenizer()
