@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from pathlib import Path
 from typing import Any
 
 import tokenizers
 import torch
 import transformers
+from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
@@ -23,6 +26,39 @@ CHAT_TEMPLATE = (
     "<|im_end|>\n{% endfor %}"
 )
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+
+
+OPEN_CLIP: dict[str, Any] = {
+    "embed_dim": 24,
+    "vision_cfg": {"image_size": 48, "layers": 2, "width": 64, "head_width": 16, "patch_size": 16},
+    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 3},
+}
+OPEN_CLIP_IMAGES = {
+    "mean": [0.4, 0.5, 0.6],
+    "std": [0.2, 0.25, 0.3],
+    "interpolation": "bicubic",
+    "resize_mode": "shortest",
+}
+
+
+def make_open_clip(folder: Path, preprocess: Any = OPEN_CLIP_IMAGES, **changes: Any) -> str:
+    """Write a model of open_clip, and return its binding; `changes` are keys, `section__key` of a section."""
+    import open_clip
+
+    config = copy.deepcopy(OPEN_CLIP)
+    for key, value in changes.items():
+        section, _, name = key.partition("__")
+        config.update({key: value}) if not name else config[section].update({name: value})
+    folder.mkdir()
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**copy.deepcopy(config))
+    save_file(
+        {name: value.contiguous() for name, value in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    settings = {"model_cfg": config, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(settings))
+    return f"open_clip:local-dir:{folder}"
 
 
 def make_tokenizer(*special: str, max_length: int = 64) -> Any:

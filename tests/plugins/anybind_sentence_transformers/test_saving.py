@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import open_clip
 import PIL.Image
 import pytest
-import torch
-from safetensors.torch import save_file
 
 import anybind
 from anybind.plugin import BadInput, BadOption, errors
 from anybind_sentence_transformers import save_sentence_transformer
+from helpers.tiny_models import OPEN_CLIP_IMAGES, make_open_clip
 
 from .conftest import load_stock, measure_cosines
 
-MODEL: dict[str, Any] = {
-    "embed_dim": 24,
-    "vision_cfg": {"image_size": 48, "layers": 2, "width": 64, "head_width": 16, "patch_size": 16},
-    "text_cfg": {"context_length": 20, "vocab_size": 49408, "width": 32, "heads": 4, "layers": 3},
-}
-PREPROCESS = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3], "interpolation": "bicubic", "resize_mode": "shortest"}
 TEXTS = ["a cat", "It's  A Dog's\tlife", "naïve café 日本 42", "one two three " * 9]
 STOCK_PROCESS = """
 import json, socket, sys
@@ -62,27 +51,6 @@ for name in json.load(open(f"{work}/names.json")):
 """
 
 
-@pytest.fixture(scope="session")
-def make_open_clip():
-    """Return a function that writes a model of open_clip with random weights."""
-
-    def make(folder: Path, preprocess: Any = PREPROCESS, **changes: Any) -> str:
-        config = copy.deepcopy(MODEL)
-        for key, value in changes.items():
-            section, _, name = key.partition("__")
-            config.update({key: value}) if not name else config[section].update({name: value})
-        folder.mkdir()
-        torch.manual_seed(0)
-        model = open_clip.CLIP(**copy.deepcopy(config))
-        state = {name: value.contiguous() for name, value in model.state_dict().items()}
-        save_file(state, folder / "open_clip_model.safetensors")
-        settings = {"model_cfg": config, "preprocess_cfg": preprocess}
-        (folder / "open_clip_config.json").write_text(json.dumps(settings))
-        return f"open_clip:local-dir:{folder}"
-
-    return make
-
-
 @pytest.fixture
 def photos() -> list[np.ndarray]:
     """Return images whose resized sides exceed the crop by even numbers: landscape, portrait and square."""
@@ -91,8 +59,8 @@ def photos() -> list[np.ndarray]:
     return [random.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in shapes]
 
 
-def test_a_process_without_anybind_and_network_gives_the_same_embeddings(make_open_clip, tmp_path, photos):
-    squash = {**PREPROCESS, "interpolation": "bilinear", "resize_mode": "squash"}
+def test_a_process_without_anybind_and_network_gives_the_same_embeddings(tmp_path, photos):
+    squash = {**OPEN_CLIP_IMAGES, "interpolation": "bilinear", "resize_mode": "squash"}
     bindings = {
         "gelu": make_open_clip(tmp_path / "gelu-model"),
         "quick": make_open_clip(tmp_path / "quick-model", squash, quick_gelu=True),
@@ -119,7 +87,7 @@ def test_a_process_without_anybind_and_network_gives_the_same_embeddings(make_op
         assert measure_cosines(binder.embed("image", photos).vectors, theirs["image"]) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_saved_folder_is_a_binding_again(make_open_clip, tmp_path, photos):
+def test_a_saved_folder_is_a_binding_again(tmp_path, photos):
     binder = anybind.load(make_open_clip(tmp_path / "model"))
     save_sentence_transformer(binder, tmp_path / "saved")
     again = anybind.load(f"sentence-transformers:{tmp_path / 'saved'}")
@@ -129,7 +97,7 @@ def test_a_saved_folder_is_a_binding_again(make_open_clip, tmp_path, photos):
     assert again.encoder("image").logit_scale == pytest.approx(binder.encoder("image").logit_scale, rel=1e-6)
 
 
-def test_an_odd_excess_of_the_crop_differs_by_one_pixel_as_documented(make_open_clip, tmp_path):
+def test_an_odd_excess_of_the_crop_differs_by_one_pixel_as_documented(tmp_path):
     binder = anybind.load(make_open_clip(tmp_path / "model"))
     save_sentence_transformer(binder, tmp_path / "saved")
     stripes = np.zeros((48, 51, 3), np.uint8)
@@ -158,7 +126,7 @@ def test_a_sentence_transformers_binding_is_saved_with_its_prompts(qwen3_vl, tmp
         {"text_cfg__no_causal_mask": True},
     ],
 )
-def test_what_stock_modules_cannot_express_is_refused_and_nothing_written(change, make_open_clip, tmp_path):
+def test_what_stock_modules_cannot_express_is_refused_and_nothing_written(change, tmp_path):
     binder = anybind.load(make_open_clip(tmp_path / "model", **change))
     with pytest.raises(errors.UnsupportedBackend, match="as_sentence_transformer") as raised:
         save_sentence_transformer(binder, tmp_path / "saved")
@@ -166,8 +134,8 @@ def test_what_stock_modules_cannot_express_is_refused_and_nothing_written(change
     assert not (tmp_path / "saved").exists()
 
 
-def test_padded_images_adapters_and_other_encoders_are_refused(make_open_clip, clap, tmp_path):
-    padded = make_open_clip(tmp_path / "padded", {**PREPROCESS, "resize_mode": "longest"})
+def test_padded_images_adapters_and_other_encoders_are_refused(clap, tmp_path):
+    padded = make_open_clip(tmp_path / "padded", {**OPEN_CLIP_IMAGES, "resize_mode": "longest"})
     with pytest.raises(errors.UnsupportedBackend, match="preprocessing of its image encoder is not one of CLIP's"):
         save_sentence_transformer(anybind.load(padded), tmp_path / "saved")
     with pytest.raises(errors.UnsupportedBackend, match="image is mapped to the common space by an adapter"):
@@ -179,7 +147,7 @@ def test_padded_images_adapters_and_other_encoders_are_refused(make_open_clip, c
         save_sentence_transformer(anybind.load(make_open_clip(tmp_path / "model")), tmp_path / "there")
 
 
-def test_the_command_saves_a_binding_and_lists_what_it_left_out(cli, make_open_clip, tmp_path):
+def test_the_command_saves_a_binding_and_lists_what_it_left_out(cli, tmp_path):
     binding = make_open_clip(tmp_path / "model")
     result = cli("export-st", binding, "-o", tmp_path / "a")
     assert "text, image; largest difference of a cosine from 1:" in result.out
