@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from anybind import Binder, Binding
 from anybind.plugin import files
@@ -49,6 +50,11 @@ def describe_base(binder: Binder, recipe: Recipe) -> BaseRecord:
         "identity": binder.encoder(recipe.teacher).identity if recipe.teacher else "",
         "space": {"name": space.name, "dim": space.dim, "backbone": space.backbone},
     }
+
+
+def describe_recipe(recipe: Recipe) -> dict[str, Any]:
+    """Return the keys of a recipe, with those that its file leaves out, JSON-like."""
+    return json.loads(json.dumps(dataclasses.asdict(recipe)))
 
 
 def write_run_files(folder: Path, result: RunRecord, binding: Binding, recipe: Recipe, weights: str) -> None:
