@@ -126,7 +126,7 @@ def test_a_sentence_transformers_binding_is_saved_with_its_prompts(qwen3_vl, tmp
         {"text_cfg__no_causal_mask": True},
     ],
 )
-def test_what_stock_modules_cannot_express_is_refused_and_nothing_written(change, tmp_path):
+def test_what_stock_modules_cannot_express_is_refused_and_leaves_no_folder(change, tmp_path):
     binder = anybind.load(make_open_clip(tmp_path / "model", **change))
     with pytest.raises(errors.UnsupportedBackend, match="as_sentence_transformer") as raised:
         save_sentence_transformer(binder, tmp_path / "saved")
