@@ -16,7 +16,7 @@ INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines robustness \
 	bench-embed bench-events bench-filters bench-live bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
-	bench-startup bench-inference memory vad-memory vad-ped2 parity bench-suite kill-embed kills look public-api tables clean
+	bench-startup bench-inference memory vad-memory vad-ped2 parity bench-suite kill-embed kills look oldest public-api tables clean
 
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/anybind demo
@@ -54,6 +54,19 @@ imports: $(READY)
 # One process a core, eight at most, a thread each: a file's tests stay together, since they share what is slow to make.
 pytest: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+
+# The tests that are not slow on the oldest versions that pyproject.toml allows; test tools are the newest.
+OLDEST := $(VENV)/oldest
+EXTRAS := mini-build openvino openclip imagebind languagebind search explain train rosbag mteb datasets exr
+
+oldest:
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
+	$(OLDEST)/bin/uv pip compile -q --resolution lowest-direct --python $(OLDEST)/bin/python $(EXTRAS:%=--extra %) pyproject.toml -o $(OLDEST)/oldest.txt
+	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python -c $(OLDEST)/oldest.txt -r $(OLDEST)/oldest.txt \
+		aedat build expelliarmus faery faiss-cpu hypothesis ipykernel mcap nbclient packaging pytest pytest-xdist ruff 'setuptools>=77' torchaudio
+	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python --no-deps --editable .
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow"
 
 format: $(READY)
 	$(BIN)/ruff check --fix

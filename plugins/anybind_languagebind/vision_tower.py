@@ -117,8 +117,7 @@ def build_vision_tower(checkpoint: Checkpoint, size: tuple[int, int], frames: in
                 layers = [TemporalEncoderLayer(config, frames) for _ in model.vision_model.encoder.layers]
                 model.vision_model.encoder.layers = nn.ModuleList(layers)
     except (ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise BadInput(f"{section.path}: {section.name} is not a valid CLIP configuration: {reason}") from error
+        raise describe_invalid(section, error) from error
     module = ClipVisionTower(model)
     load_tower(module, checkpoint)
     return module
@@ -134,9 +133,18 @@ def _has_frame_class_tokens(section: ConfigSection) -> bool:
 
 
 def build_clip_config(config_class: type[Config], section: ConfigSection, sizes: Mapping[str, object]) -> Config:
-    """Build a configuration of transformers' CLIP from a table of `config.json`."""
+    """Build a configuration of transformers' CLIP from a table of `config.json`; raise `BadInput` if it is invalid."""
     optional = {key: section.values[key] for key in OPTIONAL if key in section.values}
-    return config_class(**sizes, **optional, attn_implementation="sdpa")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    try:
+        return config_class(**sizes, **optional, attn_implementation="sdpa")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    except Exception as error:  # since version 5 one of huggingface_hub's, of no common base
+        raise describe_invalid(section, error) from error
+
+
+def describe_invalid(section: ConfigSection, error: Exception) -> BadInput:
+    """Return the error for a configuration that transformers refuses."""
+    reason = " ".join(str(error).split())
+    return BadInput(f"{section.path}: {section.name} is not a valid CLIP configuration: {reason}")
 
 
 def load_tower(module: nn.Module, checkpoint: Checkpoint) -> None:

@@ -12,11 +12,11 @@ import peft
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import pre_tokenizers
 from transformers import CLIPConfig, CLIPModel
-from transformers.models.clip.tokenization_clip import bytes_to_unicode
 
 MERGES = ("t h", "th e</w>", "a n", "an d</w>")
-LETTERS = list(bytes_to_unicode().values())
+LETTERS = sorted(pre_tokenizers.ByteLevel.alphabet())
 TOKENS = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS), *(merge.replace(" ", "") for merge in MERGES)]
 TOKENS += ["<|startoftext|>", "<|endoftext|>"]
 SIZES = {"num_hidden_layers": 2, "hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 4}

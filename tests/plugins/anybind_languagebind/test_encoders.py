@@ -65,7 +65,9 @@ def test_image_embeddings_equal_transformers(models, image_encoder, images, read
     clip.load_state_dict(state)
     batch = torch.stack([image_encoder.preprocess(array) for array in images])
     with torch.inference_mode():
-        expected = functional.normalize(clip.get_image_features(pixel_values=batch)).numpy()
+        expected = functional.normalize(
+            clip.visual_projection(clip.vision_model(pixel_values=batch).pooler_output)
+        ).numpy()
     np.testing.assert_allclose(image_encoder.encode(list(batch)), expected, atol=1e-6)
 
 
@@ -77,7 +79,9 @@ def test_embeddings_with_merged_lora_equal_pefts(models, images, read_checkpoint
     encoder = LanguageBindThermalEncoder(f"local-dir:{models / 'LanguageBind_Thermal'}")
     batch = torch.stack([encoder.preprocess(ThermalImage(array)) for array in images])
     with torch.inference_mode():
-        expected = functional.normalize(clip.get_image_features(pixel_values=batch)).numpy()
+        expected = functional.normalize(
+            clip.visual_projection(clip.vision_model(pixel_values=batch).pooler_output)
+        ).numpy()
     np.testing.assert_allclose(encoder.encode(list(batch)), expected, atol=1e-5)
 
 

@@ -89,7 +89,7 @@ def test_inputs_that_are_not_square_equal_the_reference(models, encoder, read_ch
         torch.testing.assert_close(
             layer.self_attn.q_proj.weight, state[f"{name}.base_layer.weight"] + scale * up @ down
         )
-        hidden = layer(hidden, None, None)[0]
+    hidden = encoder.module.vision_model.encoder(inputs_embeds=hidden)[0]
     pooled = encoder.module.vision_model.post_layernorm(hidden[:, 0])
     expected = functional.normalize(encoder.module.visual_projection(pooled)).detach().numpy()
     np.testing.assert_allclose(encoder.encode([inputs]), expected, atol=1e-6)
