@@ -16,7 +16,7 @@ INPUTS ?= 100000
 
 .PHONY: demo test check lint types imports pytest format docs fuzz mini-adapter mini-graphs mini-event event-figures mini-sound esc10 retrieval-mini depth-retrieval ablation few-shot baselines robustness \
 	bench-embed bench-events bench-filters bench-live bench-readers bench-video bench-simulation bench-train bench-sound bench-retrieval bench-index-formats bench-torch bench-decode bench-vad \
-	bench-startup bench-inference memory vad-memory vad-ped2 parity bench-suite kill-embed kills look oldest public-api tables clean
+	bench-startup bench-inference memory vad-memory vad-ped2 parity bench-suite kill-embed kills look long oldest public-api tables clean
 
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/anybind demo
@@ -43,7 +43,7 @@ lint: $(READY)
 
 # What a change can be checked with again and again: no torch, no real data, nothing slow.
 check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not torch and not data"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not long and not torch and not data"
 
 types: $(READY)
 	$(BIN)/basedpyright
@@ -53,7 +53,11 @@ imports: $(READY)
 
 # One process a core, eight at most, a thread each: a file's tests stay together, since they share what is slow to make.
 pytest: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not long"
+
+# Tests that build again what is committed, or measure it: for a change of `mini` or of the export.
+long: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
 # The tests that are not slow on the oldest versions that pyproject.toml allows; test tools are the newest.
 OLDEST := $(VENV)/oldest

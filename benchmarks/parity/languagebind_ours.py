@@ -12,7 +12,7 @@ import PIL.Image
 import soundfile
 from run import ParityRow
 from safetensors.torch import load_file
-from transformers.models.clip.tokenization_clip import bytes_to_unicode
+from tokenizers import pre_tokenizers
 
 import anybind
 from anybind.registry import create_part
@@ -78,7 +78,7 @@ def _load_sounds(data: Path) -> list[np.ndarray]:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    letters = list(bytes_to_unicode().values())
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokens = [*letters, *(f"{letter}</w>" for letter in letters), *(merge.replace(" ", "") for merge in MERGES)]
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))

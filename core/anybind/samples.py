@@ -154,3 +154,11 @@ class VideoSample(Protocol):
             BadInput: the video is damaged; raised after the last whole frame.
         """
         ...
+
+    def sample_frames(self, n_frames: int) -> list[np.ndarray]:
+        """Decode up to `n_frames` RGB frames, (height, width, 3) uint8, evenly spaced in time.
+
+        Raises:
+            BadInput: no frame can be decoded.
+        """
+        ...

@@ -13,14 +13,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from anybind.plugin import CommandSpec, KindSpec, Registrar, hookimpl
+from anybind.plugin import BindingSpec, CommandSpec, EncoderSpec, KindSpec, Registrar, hookimpl
 from anybind_bench.suite import SuiteSpec
 
 if TYPE_CHECKING:
     from anybind_bench.cell import Cell, State
-    from anybind_bench.report import write_report
+    from anybind_bench.report import write_leaderboard, write_report
     from anybind_bench.results import SuiteResults, read_results
     from anybind_bench.run import run_suite
+    from anybind_bench.submissions import check_submissions, write_submissions
     from anybind_bench.suite import Evaluation, Suite, find_suite
 
 __all__ = [
@@ -29,19 +30,23 @@ __all__ = [
     "State",
     "Suite",
     "SuiteResults",
+    "check_submissions",
     "find_suite",
     "read_results",
     "run_suite",
+    "write_leaderboard",
     "write_report",
+    "write_submissions",
 ]
 
 anybind_contract = 1
 
 _MODULES = {
     "anybind_bench.cell": ("Cell", "State"),
-    "anybind_bench.report": ("write_report",),
+    "anybind_bench.report": ("write_leaderboard", "write_report"),
     "anybind_bench.results": ("SuiteResults", "read_results"),
     "anybind_bench.run": ("run_suite",),
+    "anybind_bench.submissions": ("check_submissions", "write_submissions"),
     "anybind_bench.suite": ("Evaluation", "Suite", "find_suite"),
 }
 """Public names by module, imported lazily so that listing plugins stays light."""
@@ -57,6 +62,8 @@ SUITES = (
     ("imagebind-zero-shot", "ImageBind's zero-shot results on audio and depth"),
     ("languagebind-zero-shot", "LanguageBind's zero-shot results on audio, depth and thermal images"),
 )
+
+MTEB_MODALITIES = ("text", "image", "sound", "video")
 
 
 def __getattr__(name: str) -> object:
@@ -81,6 +88,27 @@ def register(registry: Registrar) -> None:
     )
     for name, summary in SUITES:
         registry.add(SuiteSpec(name=name, summary=summary, target=f"anybind_bench:suites/{name}.toml"))
+    for modality in MTEB_MODALITIES:
+        registry.add(
+            EncoderSpec(
+                name=f"mteb-{modality}",
+                summary=f"{modality} encoder of a model of MTEB's registry, or of a sentence-transformers folder",
+                target=f"anybind_bench.mteb.models:load_{modality}_encoder",
+                modality=modality,
+                weights_licence="as published with the model",
+                extra="mteb",
+            )
+        )
+    registry.add(
+        BindingSpec(
+            name="mteb",
+            summary="any dense model of MTEB's registry that runs no code of its repository",
+            target="anybind_bench.mteb.models:mteb_binding",
+            modalities=MTEB_MODALITIES,
+            forms=("mteb:ORG/MODEL", "mteb:DIR"),
+            extra="mteb",
+        )
+    )
     registry.add(
         CommandSpec(
             name="bench",

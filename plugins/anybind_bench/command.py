@@ -173,13 +173,25 @@ def _print_plan(suite_run: SuiteRun) -> None:
 
 @app.command()
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Results folders; folders of one suite are merged.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(help="Results folders; folders of one suite are merged. With --leaderboard, submissions too."),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Report file: .html, .md or .csv. [default: the terminal]")
     ] = None,
+    leaderboard: Annotated[
+        bool,
+        typer.Option(
+            "--leaderboard", help="Write one page of bindings by tasks of all suites, to --output or leaderboard.html."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Report the results of suites beside published values: print tables or write a file."""
+    if leaderboard:
+        _report_leaderboard(results, output or Path("leaderboard.html"), as_json)
+        return
     from anybind_bench.report import build_tables, print_report, to_json_fields, write_report
 
     if output is not None:
@@ -190,3 +202,69 @@ def report(
         print_report(build_tables(results))
     else:
         print_text(f"report: {output}")
+
+
+def _report_leaderboard(results: list[Path], output: Path, as_json: bool) -> None:
+    from anybind_bench.report import write_leaderboard
+
+    board = write_leaderboard(results, output)
+    if as_json:
+        print_json({"leaderboard": str(output), **board.to_json_fields()})
+    else:
+        print_text(f"leaderboard: {output} ({len(board.rows)} bindings, {len(board.tasks)} tasks)")
+
+
+@app.command()
+def submit(
+    results: Annotated[Path, typer.Argument(help="Results folder of one suite.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of all submissions: SUITE/BINDING.json.")],
+    command: Annotated[str, typer.Option("--command", help="Command that produced the results.")],
+    licence: Annotated[
+        str, typer.Option(help="Licence of the weights. [default: as the installed binding declares it]")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Write results as files for a leaderboard, one a binding, to be sent as a pull request."""
+    from anybind_bench.submissions import write_submissions
+
+    paths = write_submissions(results, output, command=command, licence=licence)
+    _print_paths(paths, as_json)
+
+
+@app.command("check-results")
+def check_results(
+    folder: Annotated[Path, typer.Argument(help="Folder of submissions: SUITE/BINDING.json.")], as_json: AsJson = False
+) -> None:
+    """Validate submitted results: one line a problem; exit code 1 if there is one."""
+    from anybind_bench.submissions import check_submissions
+
+    valid, problems = check_submissions(folder)
+    if as_json:
+        print_json({"valid": [str(each.path) for each in valid], "problems": problems})
+    else:
+        for problem in problems:
+            print_text(problem, err=True)
+        print_text(f"{len(valid)} valid, {len(problems)} problems")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command("export-mteb")
+def export_mteb(
+    results: Annotated[list[Path], typer.Argument(help="Results folders.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder of an MTEB result cache; other results in it stay.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Write results as MTEB's JSON files, which mteb.ResultCache(FOLDER).load_results() reads; needs the extra mteb."""
+    from anybind_bench.mteb import write_mteb_results
+
+    _print_paths(write_mteb_results(results, output), as_json)
+
+
+def _print_paths(paths: list[Path], as_json: bool) -> None:
+    if as_json:
+        print_json({"written": [str(path) for path in paths]})
+    else:
+        for path in paths:
+            print_text(str(path))

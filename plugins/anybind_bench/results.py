@@ -55,7 +55,7 @@ def read_results(path: str | os.PathLike[str]) -> SuiteResults:
     file = folder / RESULTS_FILE if folder.is_dir() else folder
     if not file.exists():
         raise BadInput(f"{folder}: no results (missing {file}); write them by `anybind bench run`")
-    return _parse_results(folder, file, tables.read_json(file))
+    return parse_results(folder, file, tables.read_json(file))
 
 
 class CellRow(TypedDict):
@@ -67,7 +67,8 @@ class CellRow(TypedDict):
     result: Mapping[str, object] | None
 
 
-def _parse_results(folder: Path, file: Path, table: Any) -> SuiteResults:
+def parse_results(folder: Path, file: Path, table: Any) -> SuiteResults:
+    """Parse the table of `results.json`; raise `BadInput` if it is damaged or of another version."""
     if not isinstance(table, Mapping) or "format" not in table:
         raise BadInput(f"{file}: not a results file of `anybind bench run`; choose another results folder")
     if table["format"] != FORMAT:
@@ -153,7 +154,7 @@ class ResultsStore:
             return None
         except OSError as error:
             raise BadInput(f"cannot read {path}: {error.strerror or error}") from error
-        return _parse_results(self.folder, path, table)
+        return parse_results(self.folder, path, table)
 
     def create(self) -> None:
         """Create the folders.
@@ -241,7 +242,7 @@ class ResultsStore:
             used_names = [*bindings, *(cell.binding for cell in merged.values())]
             names = [name for name in dict.fromkeys([*suite.bindings, *used_names]) if name in used_names]
             with files.atomic_path(self.folder / RESULTS_FILE) as temporary:
-                temporary.write_text(_format_results(suite, names, merged), encoding="utf-8")
+                temporary.write_text(format_results(suite, names, merged), encoding="utf-8")
 
     def log(self, line: str) -> None:
         """Append a line with time and process to the log; errors such as a full disk are reported by `save`."""
@@ -257,7 +258,7 @@ def _select_current(suite: Suite, cells: Iterable[Cell]) -> dict[Key, Cell]:
     return {cell.key: cell for cell in current_cells}
 
 
-def _format_results(suite: Suite, bindings: Sequence[str], cells: Mapping[Key, Cell]) -> str:
+def format_results(suite: Suite, bindings: Sequence[str], cells: Mapping[Key, Cell]) -> str:
     """Format `results.json`, one evaluation or cell a line."""
     about = rename_keys(asdict(suite), FILE_KEYS)
     evaluations = [rename_keys(asdict(evaluation), FILE_KEYS) for evaluation in suite.evaluations]

@@ -63,6 +63,9 @@ class MemoryVideo:
         if self.damaged:
             raise BadInput(f"{self.path} is damaged")
 
+    def sample_frames(self, n_frames: int) -> list[np.ndarray]:
+        return [self.rgb(len(self.grays) * number // n_frames) for number in range(n_frames)]
+
     def rgb(self, number: int) -> np.ndarray:
         self.converted.append(number)
         if self.colours is not None:

@@ -7,12 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anybind.plugin import BadOption, files
+from anybind_bench.report.leaderboard import build_leaderboard, write_leaderboard
 from anybind_bench.report.merge import merge_results
 from anybind_bench.report.table import SuiteTable, build_table
 from anybind_bench.report.writers import format_csv, format_markdown, print_report, to_json_fields
 from anybind_bench.results import SuiteResults, read_results
 
-__all__ = ["build_tables", "print_report", "to_json_fields", "write_report"]
+__all__ = [
+    "build_leaderboard",
+    "build_tables",
+    "print_report",
+    "to_json_fields",
+    "write_leaderboard",
+    "write_report",
+]
 
 FORMATTERS = {".md": format_markdown, ".csv": format_csv}
 

@@ -25,8 +25,8 @@ from mteb.abstasks.sts import AbsTaskSTS  # noqa: E402
 from mteb.abstasks.task_metadata import TaskMetadata  # noqa: E402
 from mteb.abstasks.zeroshot_classification import AbsTaskZeroShotClassification  # noqa: E402
 
-from anybind_bench import mteb as bench_mteb  # noqa: E402
 from anybind_bench.mteb import as_mteb_encoder  # noqa: E402
+from anybind_bench.mteb import encoder as encoder_module  # noqa: E402
 
 TEMPLATE = "a photo of a {}"
 
@@ -197,7 +197,7 @@ def test_two_modalities_embed_as_normalised_sum(binder):
 
 def test_empty_text_embeds_as_zero(binder):
     encoder = as_mteb_encoder(binder, modalities=["text"])
-    with pytest.warns(anybind.AnybindWarning, match="1 empty text"):
+    with pytest.warns(anybind.AnybindWarning, match="1 of 2 samples are empty"):
         embeddings = encode_batches(encoder, text=["a cat", "  ", "a dog"])
     assert np.linalg.norm(embeddings, axis=1).tolist() == pytest.approx([1, 0, 1])
     assert encoder.similarity(embeddings, embeddings)[1].tolist() == [0, 0, 0]
@@ -212,10 +212,14 @@ def test_unsupported_modality_is_rejected(binder):
 
 
 def test_invalid_options_are_rejected(binder):
-    with pytest.raises(BadOption, match="expected text, image, sound, got event"):
-        as_mteb_encoder(binder, modalities=["event"])
-    with pytest.raises(BadOption, match="none of the modalities image"):
-        as_mteb_encoder(binder, modalities=["image"], images_as="video")
+    for options, message in (
+        ({"modalities": ["video"]}, r"expected modalities of binding 'mini' \(text, image, event, .*\), got video"),
+        ({"modalities": []}, "expected at least one"),
+        ({"images_as": "video"}, "images_as: expected a modality of binding 'mini' .*, got video"),
+        ({"video_frames": 0}, "video_frames: expected 1 to 512 frames, got 0"),
+    ):
+        with pytest.raises(BadOption, match=message):
+            as_mteb_encoder(binder, **options)
     with pytest.raises(BadOption, match="unsupported precision int8"):
         as_mteb_encoder(binder, modalities=["text"]).encode(
             [], task_metadata=SentencePairs.metadata, hf_split="test", hf_subset="default", precision="int8"
@@ -223,7 +227,7 @@ def test_invalid_options_are_rejected(binder):
 
 
 def test_model_metadata_describes_the_binding(binder):
-    meta = as_mteb_encoder(binder).mteb_model_meta
+    meta = as_mteb_encoder(binder, modalities=["text", "image", "sound"]).mteb_model_meta
     message = (meta.name, meta.modalities, meta.embed_dim, meta.license, meta.similarity_fn_name.value)
     assert message == ("anybind/mini", ["text", "image", "audio"], 384, "apache-2.0", "cosine")
     assert meta.n_parameters == sum(
@@ -231,9 +235,19 @@ def test_model_metadata_describes_the_binding(binder):
         for of in ("text", "image", "sound")
         for weight in binder.encoder(of, "torch").module.parameters()
     )
-    of_events = as_mteb_encoder(binder, images_as="event").mteb_model_meta
-    assert of_events.revision != meta.revision
-    assert of_events.experiment_kwargs == {"images_as": "event", "seed": 0}
+    assert as_mteb_encoder(binder).mteb_model_meta.modalities == ["text", "image", "event", "depth", "audio"]
+
+
+def test_settings_that_shape_embeddings_are_in_the_metadata(binder):
+    def describe(**options: Any) -> Any:
+        return as_mteb_encoder(binder, modalities=["image", *options.pop("more", [])], **options).mteb_model_meta
+
+    plain, events = describe(), describe(images_as="event")
+    frames = [describe(more=["video"], video_frames=count) for count in (4, 8)]
+    assert len({meta.revision for meta in (plain, events, *frames)}) == 4
+    assert plain.experiment_kwargs is None
+    assert events.experiment_kwargs == {"images_as": "event", "seed": 0}
+    assert (frames[0].experiment_kwargs, frames[0].modalities) == ({"video_frames": 4}, ["image", "video"])
 
 
 def test_documentation_example_runs(binder, monkeypatch, capsys):
@@ -242,6 +256,6 @@ def test_documentation_example_runs(binder, monkeypatch, capsys):
         block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Photographs" in block
     )
     # One binder for all tests of this file: encoders take seconds to load.
-    monkeypatch.setattr(bench_mteb, "load", lambda name, device: binder)
+    monkeypatch.setattr(encoder_module, "load", lambda name, device: binder)
     exec(compile(example, "docs/how-to/run-mteb.md", "exec"), {"__name__": "example"})
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["image", "event"]

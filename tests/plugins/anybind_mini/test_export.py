@@ -10,7 +10,7 @@ from anybind.plugin import modalities
 from anybind_export import export
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_exported_encoders_give_the_same_embeddings(tmp_path):
     report = export("mini", tmp_path / "exported", modalities=["text", "sound"])
     source, exported = anybind.load("mini"), anybind.load(report.binding)

@@ -108,7 +108,7 @@ def test_ridge_and_whitening_satisfy_their_definitions():
     )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_adapter_file_equals_the_output_of_its_script():
     from safetensors.numpy import load_file
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -15,35 +12,7 @@ from anybind_bench.report.merge import merge_results
 from anybind_bench.report.plots import make_curve_charts, make_metric_charts
 from anybind_bench.report.table import build_table
 from anybind_bench.results import read_results
-
-BROWSER_LOOK = Path(__file__).resolve().parents[4] / "benchmarks" / "browser_look.py"
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-EMPTY = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class PageParser(HTMLParser):
-    """An HTML parser that checks the nesting of tags and collects addresses and texts."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open_tags, self.addresses, self.texts = [], [], []
-        self.feed(text)
-        assert self.open_tags == []
-
-    def handle_starttag(self, tag, attrs):
-        if tag not in EMPTY:
-            self.open_tags.append(tag)
-        self.addresses += [value for name, value in attrs if name in ("src", "href", "action", "data", "srcset")]
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open_tags.pop() == tag
-
-    def handle_data(self, data):
-        if data.strip() and self.open_tags[-1] != "style":
-            self.texts.append(data.strip())
+from helpers.pages import BROWSER, BROWSER_LOOK, PageParser
 
 
 @pytest.fixture
