@@ -27,9 +27,9 @@ def siglip(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Write images of coloured shapes, 48 for training and 16 held out."""
+    """Write images of coloured shapes, 32 for training and 12 held out."""
     root, random = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
-    for folder, count in (("train", 48), ("held-out", 16)):
+    for folder, count in (("train", 32), ("held-out", 12)):
         (root / folder).mkdir()
         for number in range(count):
             pixels = np.full((64, 64, 3), random.integers(0, 256, 3), np.uint8)
@@ -64,11 +64,11 @@ def test_an_event_encoder_learns_the_image_space_of_a_base(recipe, base, data, t
     binding = f"sentence-transformers:{request.getfixturevalue(base)}"
     overrides = (
         f"binding={binding}",
-        "epochs=6",
-        "batch_size=16",
+        "epochs=4",
+        "batch_size=8",
         "variants=1",
         "derive_each_epoch=false",
-        "probe.every=6",
+        "probe.every=4",
     )
     overrides += ("cache_inputs=true", "optimiser.lr=3e-3", 'derive={"model": "saccades"}')
     result = train(RECIPES / f"{recipe}.toml", data, tmp_path / "run", overrides=overrides)
@@ -80,9 +80,9 @@ def test_an_event_encoder_learns_the_image_space_of_a_base(recipe, base, data, t
     assert after > before + 0.2
     losses = [line["loss"] for line in read_log(tmp_path / "run") if line["kind"] == "step"]
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
-    assert [probe["epoch"] for probe in result.record["probes"]] == [0, 6]
+    assert [probe["epoch"] for probe in result.record["probes"]] == [0, 4]
     texts = trained.embed("text", ["a red square", "a blue square"])
-    assert (trained.embed("event", events) @ texts).shape == (16, 2)
+    assert (trained.embed("event", events) @ texts).shape == (12, 2)
     assert result.record["base"]["binding"] == binding
 
 
