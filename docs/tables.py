@@ -31,7 +31,12 @@ from anybind.plugin import (
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-NAMES = {"open_clip": "open_clip:MODEL", "eventclip": "eventclip:BASE", "eventbind": "eventbind:BASE"}
+NAMES = {
+    "open_clip": "open_clip:MODEL",
+    "eventclip": "eventclip:BASE",
+    "eventbind": "eventbind:BASE",
+    "sentence-transformers": "sentence-transformers:MODEL",
+}
 JOINED = {"clip-vit-l-14+imagebind": ("clip-vit-l-14", "imagebind")}
 """Bindings whose encoders are those of two others, joined by an adapter."""
 

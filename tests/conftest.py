@@ -25,7 +25,7 @@ hypothesis.settings.load_profile("anybind")
 
 ROOT = Path(__file__).resolve().parents[1]
 _IMPORTS_TORCH = re.compile(
-    r"^(?:import|from) (?:captum|lightning|mteb|open_clip|peft|timm|torch|torchaudio|torchvision|transformers)\b"
+    r"^(?:import|from) (?:captum|lightning|mteb|open_clip|peft|sentence_transformers|timm|torch|torchaudio|torchvision|transformers)\b"
     r"|^pytestmark = pytest\.mark\.torch$",
     re.M,
 )

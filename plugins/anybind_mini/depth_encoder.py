@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 
@@ -49,3 +51,17 @@ class DepthAsImage(TorchEncoder):
 
     def plan_export(self) -> export.ExportPlan:
         return self.image.plan_export().nest("depth-as-image", "image")
+
+    def copy(self) -> Self:
+        duplicate = copy.copy(self)
+        duplicate.image = self.image.copy()
+        return duplicate
+
+    @property
+    def module(self) -> torch.nn.Module:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The image encoder's module; a replacement, such as a wrapped module, embeds from then on."""
+        return self.image.module
+
+    @module.setter
+    def module(self, module: torch.nn.Module) -> None:
+        self.image.module = module

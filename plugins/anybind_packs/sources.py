@@ -76,9 +76,9 @@ def _find_run(folder: Path) -> PackSource:
     try:
         if result.get("top1") is not None and "probes" not in result:
             raise BadOption(f"{folder}: expected the run of an encoder, got that of a classification head")
-        trained, probes = result["trained"], result["probes"]
-        modality, name, metric = trained["modality"], trained["encoder"], trained["metric"]
-        binding, options, recipe = trained["binding"], dict(trained["options"]), dict(trained["settings"])
+        base, trained, probes = result["base"], result["trained"], result["probes"]
+        binding, modality, recipe = base["binding"], base["modality"], dict(result["settings"])
+        name, options, metric = trained["encoder"], dict(trained["options"]), trained["metric"]
         hashes = {"recipe_hash": str(result["recipe_hash"]), "data_hash": str(result["data_hash"])}
     except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(

@@ -73,6 +73,16 @@ def register(registry: Registrar) -> None:
             extra="train",
         )
     )
+    registry.add(
+        EncoderSpec(
+            name="projected",
+            summary="an encoder of another binding, projected into the space of a base",
+            target="anybind_train.projected:ProjectedEncoder",
+            modality="",
+            weights_licence="that of the backbone",
+            extra="train",
+        )
+    )
     for name, summary, target in COMMANDS:
         registry.add(CommandSpec(name=name, summary=summary, target=f"anybind_train.{target}", extra="train"))
 

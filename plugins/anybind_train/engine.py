@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +27,7 @@ from anybind_train.precomputed import compute_teacher_embeddings, prepare_inputs
 from anybind_train.probe import build_probe, run_probe
 from anybind_train.prompts import JointStudent, PromptStudent, build_student
 from anybind_train.recipe import Recipe
+from anybind_train.run_files import describe_base, describe_recipe, write_run_files
 from anybind_train.state import Progress, check_finite, load_state, save_state
 from anybind_train.student import WeightAverage, describe_trained, load_student_binder, merge_lora
 
@@ -316,12 +316,13 @@ class TrainingRun:
             "steps": self.steps,
             "weights": str(self.output / LAST),
             "encoder": self._trained_encoder.identity if self._is_main_process else "",
+            "base": describe_base(self.binder, self.recipe),
+            "settings": describe_recipe(self.recipe),
             "probes": self.progress.probes or [],
             "skipped": self.progress.skipped,
         }
         if self._is_main_process:
-            with files.atomic_path(self.output / "result.json") as temporary:
-                temporary.write_text(json.dumps(result, indent=1))
+            write_run_files(self.output, result, self.binder.binding, self.recipe, LAST)
             draw_curves(read_log(self.output), self.output / "training.png", self.recipe.name, self.metric)
         self.fabric.barrier()
         return result

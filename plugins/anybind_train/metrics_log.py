@@ -15,25 +15,21 @@ from anybind.plugin import BadInput, files
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+    from anybind_train.run_files import BaseRecord
+
 
 class TrainedEncoder(TypedDict):
     """The encoder of a run, by which `anybind pack` finds its parts.
 
     Attributes:
-        binding: name of its binding.
-        modality: its modality.
         encoder: its registered name; empty if class prompts were learned.
         options: its options but for `weights`.
         metric: the probe's metric that selects the best epoch; empty without a probe.
-        settings: the recipe.
     """
 
-    binding: str
-    modality: str
     encoder: str
     options: dict[str, Any]
     metric: str
-    settings: dict[str, Any]
 
 
 class RunRecord(TypedDict):
@@ -41,6 +37,8 @@ class RunRecord(TypedDict):
 
     Attributes:
         trained: what was trained, see `TrainedEncoder`.
+        base: the base that the student was trained for.
+        settings: the recipe's keys.
         probes: epoch and metrics of each probe.
         skipped: the error of each invalid sample that was left out, by id.
     """
@@ -55,6 +53,8 @@ class RunRecord(TypedDict):
     steps: int
     weights: str
     encoder: str
+    base: BaseRecord
+    settings: dict[str, Any]
     probes: list[dict[str, float]]
     skipped: dict[str, str]
 

@@ -39,7 +39,7 @@ HASHED_IF_SET = {
     "derive_each_epoch": False,
     "skip_invalid": 0.0,
     "optimiser": {"momentum_target": 0.0, "base_batch": 0},
-    "student": {"context_start": "", "head": "linear-probe", "head_options": {}},
+    "student": {"context_start": "", "head": "linear-probe", "head_options": {}, "encoder": ""},
 }
 """Keys added since, which are hashed only if they differ from this default."""
 
@@ -49,6 +49,8 @@ class StudentConfig:
     """The encoder to train.
 
     Attributes:
+        encoder: registered name of the student, added to the binding or in place of its encoder of the modality.
+            [default: the binding's]
         method: `full` trains the weights, `lora` low-rank layers added to them (peft), `linear-probe` a classification
             head on frozen embeddings, `prompts` the context vectors before class names (CoOp), `joint` both the
             weights and the context vectors.
@@ -70,6 +72,7 @@ class StudentConfig:
         pretrained: start from the binding's weights of the encoder; if False, from the encoder without `weights`.
     """
 
+    encoder: str = ""
     method: str = "full"
     train: tuple[str, ...] = ()
     batch_norm: str = "frozen"

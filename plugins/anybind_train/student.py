@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -29,7 +29,8 @@ def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = N
         UnknownName, BadOption, BadInput, WeightsMismatch: the binding or its student cannot be loaded.
     """
     binding = binding or find_binding(recipe.binding)
-    student = binding.encoders.get(recipe.modality)
+    name = recipe.student.encoder
+    student = Binding.configure(name) if name else binding.encoders.get(recipe.modality)
     if student is None:
         near = errors.suggest_names(recipe.modality, binding.encoders)
         raise BadOption(f"binding {binding.name!r} has no encoder for {recipe.modality!r}{near}")
@@ -53,16 +54,13 @@ def load_student_binder(recipe: Recipe, device: str, binding: Binding | None = N
 
 
 def describe_trained(binder: Binder, recipe: Recipe, metric: str) -> TrainedEncoder:
-    """Describe the encoder that a run trains, and its recipe, JSON-like."""
+    """Describe the encoder that a run trains, JSON-like."""
     use = binder.binding.encoders[recipe.modality]
     options = {name: value for name, value in use.options.items() if name != "weights"}
     return {
-        "binding": recipe.binding,
-        "modality": recipe.modality,
         "encoder": "" if recipe.student.method in PROMPT_METHODS else use.name,
         "options": json.loads(json.dumps(options)),
         "metric": metric,
-        "settings": json.loads(json.dumps(asdict(recipe))),
     }
 
 

@@ -38,6 +38,14 @@ def make_files(folder: Path) -> None:
     _write_vibrations(folder / "machines")
 
 
+def make_models(folder: Path) -> None:
+    """Write small models with random weights: `my-model` of sentence-transformers, `my-open-clip` of open_clip."""
+    from helpers.tiny_models import make_clip, make_open_clip
+
+    make_clip(folder / "my-model")
+    make_open_clip(folder / "my-open-clip")
+
+
 def _open_photo(name: str, side: int = 96) -> PIL.Image.Image:
     """Return a photograph of scikit-image, scaled to at most `side` pixels."""
     spec = importlib.util.find_spec("skimage")

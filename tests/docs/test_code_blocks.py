@@ -6,6 +6,7 @@ import re
 
 import pytest
 from doc_blocks import PAGES, ROOT, Block, blocks_of
+from doc_files import make_models
 from doc_runner import Page, check_line, shell_lines
 
 from anybind import Binding
@@ -16,6 +17,8 @@ from anybind_train.recipe import Recipe
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_blocks_of_a_page_run(path, page_folder):
+    if path.stem == "use-with-sentence-transformers":  # other pages need no torch
+        make_models(page_folder)
     page = Page(page_folder)
     for block in blocks_of(path):
         try:

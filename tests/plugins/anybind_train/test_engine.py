@@ -209,6 +209,7 @@ def test_the_command_writes_weights_state_logs_and_result(command, tmp_path):
     assert result["weights"] == str(output / "last.safetensors")
     names = {path.name for path in output.iterdir() if not path.name.startswith("best")}
     assert names == {
+        "binding.toml",
         "cache",
         "last.safetensors",
         "metrics.jsonl",
