@@ -61,10 +61,10 @@ long: $(READY)
 
 # The tests that are not slow on the oldest versions that pyproject.toml allows; test tools are the newest.
 OLDEST := $(VENV)/oldest
-EXTRAS := mini-build openvino openclip imagebind languagebind search sound-device explain speech train whisper rosbag mteb datasets exr
+EXTRAS := mini-build openvino openclip imagebind languagebind search sound-device explain speech train whisper rosbag mteb datasets exr hub
 
 oldest:
-	$(PYTHON) -m venv $(OLDEST)
+	$(PYTHON) -m venv --clear $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --disable-pip-version-check uv
 	$(OLDEST)/bin/uv pip compile -q --resolution lowest-direct --python $(OLDEST)/bin/python $(EXTRAS:%=--extra %) pyproject.toml -o $(OLDEST)/oldest.txt
 	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python -c $(OLDEST)/oldest.txt -r $(OLDEST)/oldest.txt \

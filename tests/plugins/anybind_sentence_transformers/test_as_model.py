@@ -6,6 +6,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+pytest.importorskip("sentence_transformers", minversion="6")
+
 import anybind
 from anybind.plugin import BadInput, BadOption, modalities
 from anybind_sentence_transformers import as_sentence_transformer

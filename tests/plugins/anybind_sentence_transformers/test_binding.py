@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+pytest.importorskip("sentence_transformers", minversion="6")
+
 import anybind
 from anybind import BadInput
 from anybind.plugin import BadOption, errors, modalities

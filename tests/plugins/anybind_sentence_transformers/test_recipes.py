@@ -8,6 +8,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+pytest.importorskip("sentence_transformers", minversion="6")
+
 import anybind
 from anybind_datasets.packaged import StereoTiles
 from anybind_train import train

@@ -10,6 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+pytest.importorskip("sentence_transformers", minversion="6")
+
 import anybind
 from anybind.plugin import BadInput, BadOption, errors
 from anybind_sentence_transformers import save_sentence_transformer
