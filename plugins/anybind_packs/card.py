@@ -25,6 +25,7 @@ MAX_TEXT_BYTES = 4 << 20
 BINDING_NAME = re.compile(r"[\w.+-]{1,100}(:[\w@][\w./@:,=+-]{0,300})?", re.ASCII)
 PATH_LIKE = re.compile(r"[/~.\\]|local-dir:|.*(\.\.|\\|://)", re.DOTALL)
 MAX_LEVELS = 8
+SHOWN_METRICS = 3
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class PackCard:
             "pack": f"{self.name}: {part} {self.part.name!r}, {self.part.identity}",
             "base": f"{bases} ({', '.join(sorted(origins))})" if origins else bases,
             "licence": self.licence,
-            "metrics": ", ".join(f"{name} {value:.4g}" for name, value in self.metrics.items()) or "none given",
+            "metrics": _list_metrics(self.metrics),
             "recipe": self.recipe or "none given",
         }
 
@@ -244,3 +245,10 @@ def check_files(folder: Path, card: PackCard, root: Path | None = None) -> None:
             raise BadInput(f"{path}: expected a file, got a link; copy the file itself")
     for name, file in card.files.items():
         files.check_sha256(folder / name, file.sha256, "remove it, and get the pack again")
+
+
+def _list_metrics(metrics: Mapping[str, float]) -> str:
+    """Return the first metrics on one line; the model card has all."""
+    shown = [f"{name} {value:.4g}" for name, value in list(metrics.items())[:SHOWN_METRICS]]
+    rest = len(metrics) - len(shown)
+    return ", ".join([*shown, *([f"{rest} more"] if rest else [])]) or "none given"
