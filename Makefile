@@ -55,7 +55,7 @@ imports: $(READY)
 pytest: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not long"
 
-# Tests that build again what is committed, or measure it: for a change of `mini` or of the export.
+# Tests that build the weights of `mini` again, or export whole encoders: for a change of these.
 long: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -108,7 +109,7 @@ class Binder:
         """
         twin = self._copy(self.binding, self.store)
         twin._replicas = [replica.with_labels(labels) for replica in self._replicas]
-        twin._labels = labels
+        twin._labels, twin._labelled = labels, {}
         return twin
 
     def without_adapters(self, modality: str) -> Binder:
@@ -120,9 +121,8 @@ class Binder:
         return self._copy(self.binding, store)
 
     def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
-        twin = Binder(binding, self.device, store, self.options, backend=self.backend)
-        twin._loader, twin._replicas = self._loader, self._replicas
-        twin.counts = self.counts
+        twin = copy.copy(self)
+        twin.binding, twin.store, twin._adapters = binding, store, None
         return twin
 
     def route(self, modality: str) -> list[Adapter]:

@@ -23,6 +23,8 @@ CANNOT = (
     "the checks have none",
     "has no option `argument`",
     "[mini-mpnet]'",
+    "the folder of a sentence-transformers model",
+    "an encoder of a base",
 )
 """Ends of the reasons why some parts are not checked."""
 KINDS = [*registry().kinds(), "kind"]

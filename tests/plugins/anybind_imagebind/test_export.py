@@ -12,7 +12,7 @@ from anybind import Binding
 from anybind_export import export
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:the weights of")
 def test_exported_encoders_give_the_same_embeddings(weights, architectures, tmp_path):
     encoders = {

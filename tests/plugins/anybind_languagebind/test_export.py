@@ -13,7 +13,7 @@ from anybind_export import export
 MODALITIES = ("image", "thermal", "depth", "sound", "video")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_exported_encoders_give_the_same_embeddings(make_checkpoint, tmp_path):
     for modality in MODALITIES:
         make_checkpoint(tmp_path / "models", modality)
