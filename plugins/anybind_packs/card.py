@@ -249,6 +249,6 @@ def check_files(folder: Path, card: PackCard, root: Path | None = None) -> None:
 
 def _list_metrics(metrics: Mapping[str, float]) -> str:
     """Return the first metrics on one line; the model card has all."""
-    shown = [f"{name} {value:.4g}" for name, value in list(metrics.items())[:SHOWN_METRICS]]
-    rest = len(metrics) - len(shown)
-    return ", ".join([*shown, *([f"{rest} more"] if rest else [])]) or "none given"
+    first = [f"{name} {value:.4g}" for name, value in list(metrics.items())[:SHOWN_METRICS]]
+    rest = len(metrics) - len(first)
+    return ", ".join([*first, *([f"{rest} more"] if rest else [])]) or "none given"
