@@ -36,7 +36,21 @@ from anybind.spec import (
 )
 
 if TYPE_CHECKING:
-    from anybind import charts, export, files, hub, intervals, pages, prompts, ranks, samples, tables, tensors, windows
+    from anybind import (
+        allocator,
+        charts,
+        export,
+        files,
+        hub,
+        intervals,
+        pages,
+        prompts,
+        ranks,
+        samples,
+        tables,
+        tensors,
+        windows,
+    )
     from anybind import modality as modalities
     from anybind import reader as readers
     from anybind.adapter import Adapter
@@ -86,6 +100,7 @@ __all__ = [
     "TaskSpec",
     "TextInput",
     "TorchEncoder",
+    "allocator",
     "charts",
     "create_part",
     "errors",
@@ -131,6 +146,7 @@ __getattr__ = lazy_names(
         "torch_encoder": ("TorchEncoder",),
     },
     {
+        "allocator": "allocator",
         "charts": "charts",
         "export": "export",
         "files": "files",

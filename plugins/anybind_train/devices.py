@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
-from anybind.plugin import BadOption
+from anybind.plugin import BadOption, allocator
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-KEPT_MEMORY = 1 << 30
-"""Bytes of freed memory that a training process keeps for its next step."""
-TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
-TRAINING_ALLOCATOR = {MMAP_MAX: 0, TOP_PAD: KEPT_MEMORY // 8, TRIM_THRESHOLD: KEPT_MEMORY}
-DEFAULT_ALLOCATOR = {MMAP_MAX: 65_536, TOP_PAD: 1 << 17, TRIM_THRESHOLD: 1 << 17, MMAP_THRESHOLD: 1 << 17}
-"""Parameters of glibc's mallopt (malloc.h), and their defaults (mallopt(3))."""
 
 
 def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int = 1, strategy: str = "auto") -> Fabric:
@@ -59,25 +49,12 @@ def tuned_cpu() -> Iterator[None]:
 
     Gradients that vanish become denormal numbers, on which processors are about a hundred times slower. Freed
     activations return to the system by default, and are then cleared page by page at every step. Threads that torch
-    started before the block keep denormal numbers. glibc's allocator alone is set, and not if its environment
-    variables are.
+    started before the block keep denormal numbers.
     """
-    _set_allocator(TRAINING_ALLOCATOR)
     flushed_before = float(torch.tensor(1e-39) * 0.5) == 0
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(flushed_before)
-        _set_allocator(DEFAULT_ALLOCATOR)
-
-
-def _set_allocator(parameters: Mapping[int, int]) -> None:
-    if sys.platform != "linux" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
-        return
-    library = ctypes.CDLL(None)
-    if not hasattr(library, "mallopt"):  # musl's
-        return
-    for parameter, value in parameters.items():
-        library.mallopt(parameter, value)
-    library.malloc_trim(0)
+    with allocator.keep_freed_memory():
+        torch.set_flush_denormal(True)
+        try:
+            yield
+        finally:
+            torch.set_flush_denormal(flushed_before)
