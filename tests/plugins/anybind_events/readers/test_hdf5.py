@@ -134,7 +134,11 @@ def test_chunks_out_of_order_are_not_written(tmp_path: Path) -> None:
         Hdf5Reader().write_chunks([], path)
 
 
-@pytest.mark.parametrize("filter", [{}, hdf5plugin.Blosc(cname="zstd"), hdf5plugin.Zstd(), hdf5plugin.LZ4()], ids=str)
+@pytest.mark.parametrize(
+    "filter",
+    [{}, hdf5plugin.Blosc(cname="zstd"), hdf5plugin.Zstd(), hdf5plugin.LZ4()],
+    ids=["none", "blosc", "zstd", "lz4"],
+)
 def test_a_dsec_file_is_read_with_its_offset_and_sensor_size(file, filter: dict) -> None:
     columns = {f"events/{name}": np.array(column, "u4") for name, column in COLUMNS.items()}
     path = file({**columns, "ms_to_idx": [0, 3], "t_offset": 49_599_300_523}, chunks=True, **filter)
