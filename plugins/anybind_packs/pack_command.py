@@ -19,7 +19,7 @@ def pack(
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder of the pack.")],
     licence: Annotated[str, typer.Option(help="Licence of the weights, an SPDX name such as Apache-2.0.")],
     name: Annotated[str, typer.Option(help="Name of the pack. [default: that of the folder]")] = "",
-    summary: Annotated[str, typer.Option(help="One line about it. [default: what it is made of]")] = "",
+    summary: Annotated[str, typer.Option(help="One line about it. [default: the part and its bases]")] = "",
     description: Annotated[
         Path | None, typer.Option(help="Markdown file for the model card: data, limits. [default: none]")
     ] = None,

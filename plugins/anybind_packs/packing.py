@@ -55,7 +55,7 @@ def pack(
         output: the new folder.
         licence: SPDX name of the licence of the weights, such as `Apache-2.0`, or a text.
         name: name of the pack. [default: that of the folder]
-        summary: one line. [default: what it is made of]
+        summary: one line. [default: the part and its bases]
         description: Markdown for the model card, such as the data and the limits.
         modality: the encoder to pack, of a binding.
         bases: names of the bindings that the pack adds to, under which others find them. An adapter needs them: of
@@ -166,7 +166,7 @@ def _describe_bases(origin: PackSource, names: tuple[str, ...], folder: Path) ->
 
 
 def _check_loading(folder: Path, origin: PackSource, card: PackCard) -> None:
-    """Load the pack on the bases that it was made on: one that cannot be loaded is not kept."""
+    """Load the pack on its own bases before it is published: one that cannot be loaded is an error."""
     assert read_pack(folder) == card
     binder = Binder(load_pack(folder, bases=origin.bases))
     identity = binder.encoder(origin.modality).identity if origin.modality else binder.adapters[-1].identity

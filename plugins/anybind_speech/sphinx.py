@@ -24,7 +24,7 @@ SCORE_SCALE = 1024 / 20
 """Score differences to log probabilities: pocketsphinx's are right-shifted by 10 bits, and 20 is its `ascale`, which
 makes posterior probabilities of acoustic scores of dependent frames."""
 MISSING = 5.0
-"""Log odds between the last label that the search kept and the ones that it pruned."""
+"""Log odds between the last label in the search and those that it pruned."""
 PHONE_LOOP = 45 / 20
 """Log odds that are added to labels against a loop of any phones, which stands for speech other than the labels."""
 MAX_HYPOTHESES = 200
