@@ -88,6 +88,8 @@ def zip_member(name: str) -> bytes:
         (".npz", zip_member("x" * 60_000)),
         (".npy", save_array("{'descr': '" + "<" * 5000 + "', 'fortran_order': False, 'shape': (1, 4), }", 32)),
     ],
+    # the archive's bytes contain the time, so they cannot be a name: processes of pytest-xdist compare these
+    ids=["aedat3-header", "aedat2-chip", "evt-format", "es-kind", "zip-member", "npy-header"],
 )
 def test_an_error_that_quotes_the_file_is_one_short_line(suffix: str, content: bytes, tmp_path: Path) -> None:
     message = read_error(tmp_path / f"damaged{suffix}", content)
