@@ -43,6 +43,19 @@ class EncoderInput(ABC):
         return {"inputs": np.stack([np.asarray(each) for each in inputs])}
 
 
+def compute_shares(counts: Sequence[int]) -> np.ndarray:
+    """Compute what each part contributes to the mean of its sample, as a matrix product makes these means.
+
+    Args:
+        counts: number of parts of each sample, at least 1.
+
+    Returns:
+        (samples, parts of all) float32; each row has the sum 1.
+    """
+    samples = np.repeat(np.arange(len(counts)), counts)
+    return (samples == np.arange(len(counts))[:, None]).astype(np.float32) / np.asarray(counts, np.float32)[:, None]
+
+
 @dataclass(frozen=True)
 class ExportPlan:
     """What the export of an encoder needs.

@@ -41,6 +41,13 @@ class Representation(ABC):
         """
         return 0.0, 0.0, 1.0, 1.0
 
+    def draw_windows(self, sample: Any, limit: int) -> list[np.ndarray]:
+        """Compute the arrays of at most `limit` windows of a sample, at least one, all of the region of `find_region`.
+
+        The default is the array of the whole sample, for representations that choose no window.
+        """
+        return [self(sample)]
+
     @abstractmethod
     def __call__(self, sample: Any) -> np.ndarray:
         """Compute the array, float32, (channels, height, width); each class documents its value range."""

@@ -28,17 +28,20 @@ class EventInput(export.EncoderInput):
         options: Mapping[str, object] | None,
         size: int,
         direct: bool,
+        windows: int = 1,
     ) -> None:
         """Create the representation; see `EventEncoder` for the arguments.
 
         Raises:
-            BadOption: the options are not a table, or the size is negative.
+            BadOption: the options are not a table, the size is negative, or there is no window.
         """
         if options is not None and not isinstance(options, Mapping):
             raise BadOption(f"options: expected a table of representation options, got {options!r}")
         if size < 0:
             raise BadOption(f"size: expected 0 or more, got {size}")
-        self.image, self.size, self.direct = image, size, direct
+        if windows < 1:
+            raise BadOption(f"windows: expected 1 or more, got {windows}")
+        self.image, self.size, self.direct, self.windows = image, size, direct, windows
         self.frame: Representation = create_part("representation", representation, **(options or {}))
         self.representation, self.representation_options = representation, options or {}
 
@@ -52,6 +55,7 @@ class EventInput(export.EncoderInput):
             "picture": dict(self.image.preprocessing),  # hashed into identities: the key stays
             **({"size": self.size} if self.size else {}),
             **({"direct": True} if self.direct else {}),
+            **({"windows": self.windows} if self.windows > 1 else {}),
         }
 
     @property
@@ -62,6 +66,7 @@ class EventInput(export.EncoderInput):
             "options": dict(self.representation_options),
             "size": self.size,
             "direct": self.direct,
+            "windows": self.windows,
         }
 
     @property
@@ -70,8 +75,13 @@ class EventInput(export.EncoderInput):
         return self.size or self.image.preprocess(np.zeros((8, 8, 3), np.uint8)).shape[-1]
 
     def preprocess(self, sample: EventStream) -> np.ndarray:
-        """Convert a recording to (3, side, side) float32."""
-        frame = self.frame(sample)
+        """Convert a recording to (3, side, side) float32, or to (n, 3, side, side) of several windows."""
+        if self.windows == 1:
+            return self._convert(self.frame(sample))
+        return np.stack([self._convert(frame) for frame in self.frame.draw_windows(sample, self.windows)])
+
+    def _convert(self, frame: np.ndarray) -> np.ndarray:
+        """Convert a frame to (3, side, side) float32."""
         if frame.shape[0] not in (1, 3):
             raise BadOption(f"expected a representation of 1 or 3 channels for an image encoder, got {frame.shape[0]}")
         if self.direct:
@@ -80,7 +90,11 @@ class EventInput(export.EncoderInput):
         return resize(inputs, self.size) if self.size else inputs
 
     def collate(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
-        return (self.image if isinstance(self.image, export.EncoderInput) else super()).collate(inputs)
+        """Collate to the arrays of the image encoder; with several windows also their `shares` in each recording."""
+        collate = self.image.collate if isinstance(self.image, export.EncoderInput) else super().collate
+        if self.windows == 1:
+            return collate(inputs)
+        return {**collate(list(np.concatenate(inputs))), "shares": export.compute_shares(list(map(len, inputs)))}
 
 
 def create_event_input(*, folder: Path, image: Mapping[str, Any], **options: Any) -> EventInput:

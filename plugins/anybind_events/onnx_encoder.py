@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from anybind.plugin import Encoder, OnnxEncoder, errors
+from anybind import normalize
+from anybind.plugin import Encoder, OnnxEncoder, errors, export
 from anybind_events.encoder_input import EventInput, clamp_options
 from anybind_events.stream import EventStream
 
@@ -22,6 +23,7 @@ class OnnxEventEncoder(OnnxEncoder):
         options: Mapping[str, object] | None = None,
         size: int = 0,
         direct: bool = False,
+        windows: int = 1,
         weights: str | None = None,
         runtime: str = "onnx",
     ) -> None:
@@ -30,12 +32,12 @@ class OnnxEventEncoder(OnnxEncoder):
         Raises:
             UnsupportedBackend: the image encoder has no ONNX graph with separate weights, or the weights are of
                 another network.
-            BadOption: the options are not a table, or the size is negative.
+            BadOption: the options are not a table, the size is negative, or there is no window.
             BadInput, WeightsMismatch: the weights cannot be read, or are of another space or preprocessing.
         """
         if not isinstance(image_encoder, OnnxEncoder) or not image_encoder.weights:
             raise errors.UnsupportedBackend("the image encoder has no ONNX graph with separate weights")
-        self.input = EventInput(image_encoder, representation, options, size, direct)
+        self.input = EventInput(image_encoder, representation, options, size, direct, windows)
         side = self.input.side
         try:
             super().__init__(
@@ -56,5 +58,12 @@ class OnnxEventEncoder(OnnxEncoder):
         return clamp_options(options, clamp)
 
     def preprocess(self, sample: EventStream) -> np.ndarray:
-        """Convert a recording to an input of the image encoder's graph."""
+        """Convert a recording to an input of the image encoder's graph, or to those of its windows."""
         return self.input.preprocess(sample)
+
+    def encode_raw(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """Encode recordings to (n, d) float32 vectors, with several windows the means of theirs, not of norm 1."""
+        if self.input.windows == 1:
+            return super().encode_raw(inputs)
+        vectors = normalize(super().encode_raw(list(np.concatenate(list(inputs)))), "event embedding")
+        return export.compute_shares(list(map(len, inputs))) @ vectors

@@ -182,9 +182,18 @@ def _make_score_function(binder: Binder, modality: str, other: torch.Tensor) -> 
 def _compute_map(
     binder: Binder, modality: str, encoder: TorchEncoder, batch: object, text: torch.Tensor, first_block: str
 ) -> tuple[np.ndarray, str]:
-    compute_scores = _make_score_function(binder, modality, text)
-    if not isinstance(batch, torch.Tensor) or batch.ndim != 4:
+    """Compute the map of a sample, the mean of those of its windows if its encoder has several."""
+    inputs = batch.get("inputs") if isinstance(batch, dict) else batch
+    if not isinstance(inputs, torch.Tensor) or inputs.ndim != 4:
         raise _make_unsupported_error(binder, modality)
+    maps = [_compute_input_map(binder, modality, encoder, each, text, first_block) for each in inputs.split(1)]
+    return np.mean([grid for grid, _ in maps], axis=0), maps[0][1]
+
+
+def _compute_input_map(
+    binder: Binder, modality: str, encoder: TorchEncoder, batch: torch.Tensor, text: torch.Tensor, first_block: str
+) -> tuple[np.ndarray, str]:
+    compute_scores = _make_score_function(binder, modality, text)
     tokens = _compute_token_relevance(binder, modality, compute_scores, batch, first_block)
     if tokens is not None:
         n_prefix, rows, columns = find_patch_grid(len(tokens), *batch.shape[2:])

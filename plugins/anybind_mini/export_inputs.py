@@ -55,8 +55,4 @@ class MiniSoundInput(export.EncoderInput):
 
     def collate(self, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Collate clips to the patches of all, and the share of each patch, (clips, patches), in the mean of a clip."""
-        counts = list(map(len, inputs))
-        shares = np.zeros((len(inputs), sum(counts)), np.float32)
-        for row, (end, count) in enumerate(zip(np.cumsum(counts), counts, strict=True)):
-            shares[row, end - count : end] = np.float32(1 / count)
-        return {"patches": np.concatenate(list(inputs)), "shares": shares}
+        return {"patches": np.concatenate(list(inputs)), "shares": export.compute_shares(list(map(len, inputs)))}

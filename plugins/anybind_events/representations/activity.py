@@ -71,6 +71,11 @@ def find_active_box(stream: EventStream, margin: float) -> Box:
     return Box(round((left + right - length) / 2), round((top + bottom - length) / 2), length, length)
 
 
+def count_window_events(box: Box, density: float) -> float:
+    """Return the number of events inside a box of a window with `density` events per pixel of it."""
+    return max(MIN_WINDOW_EVENTS, density * box.width * box.height)
+
+
 def find_dense_window(stream: EventStream, box: Box, density: float) -> tuple[int, int]:
     """Find a short one of 24 windows with `density` events per pixel of a region, as indices of events.
 
@@ -78,8 +83,7 @@ def find_dense_window(stream: EventStream, box: Box, density: float) -> tuple[in
     is taken, not the shortest, which may be a flash or a burst of the sensor.
     """
     inside = count_inside(stream.x, stream.y, *box)
-    target = max(MIN_WINDOW_EVENTS, density * box.width * box.height)
-    share = target / max(inside, 1)
+    share = count_window_events(box, density) / max(inside, 1)
     if share >= 1:
         return 0, len(stream)
     length = max(1, round(share * len(stream)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import ClassVar
@@ -9,14 +10,19 @@ from typing import ClassVar
 import numpy as np
 
 from anybind.plugin import BadOption, Representation
-from anybind_events.representations.activity import Box, find_active_box, find_dense_window
+from anybind_events.representations.activity import (
+    Box,
+    count_window_events,
+    find_active_box,
+    find_dense_window,
+)
 from anybind_events.representations.frames import (
     allocate_frames,
     check_cells,
     check_positive,
     compute_nonzero_percentile,
 )
-from anybind_events.representations.kernels import count_polarities, draw_counts_on_white
+from anybind_events.representations.kernels import count_inside, count_polarities, draw_counts_on_white
 from anybind_events.stream import EventStream
 
 
@@ -63,9 +69,24 @@ class CountImage(Representation):
         check_cells(3, sample.height, sample.width)
         return find_active_box(sample, self.margin) if self.crop else Box(0, 0, sample.width, sample.height)
 
+    def draw_windows(self, sample: EventStream, limit: int) -> list[np.ndarray]:
+        """Draw the densest window of each of at most `limit` parts with equally many events.
+
+        There are no more parts than windows of that density, so that a short recording stays whole.
+        """
+        box = self._find_box(sample)
+        if self.density is None:
+            return [self._draw(sample, box)]
+        n_windows = count_inside(sample.x, sample.y, *box) / count_window_events(box, self.density)
+        edges = np.linspace(0, len(sample), max(1, min(limit, int(n_windows))) + 1).astype(np.int64).tolist()
+        return [self._draw(sample.slice_events(*part), box) for part in itertools.pairwise(edges)]
+
     def __call__(self, sample: EventStream) -> np.ndarray:
         """Draw the counts of a recording."""
-        box = self._find_box(sample)
+        return self._draw(sample, self._find_box(sample))
+
+    def _draw(self, sample: EventStream, box: Box) -> np.ndarray:
+        """Draw the counts of the densest window inside a box."""
         if self.density is not None:
             first, last = find_dense_window(sample, box, self.density)
             sample = sample.slice_events(first, last)

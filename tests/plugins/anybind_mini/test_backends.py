@@ -85,7 +85,7 @@ def write_binding(folder, weights):
     path.write_text(
         'name = "tuned"\nspace = "efficientnet-lite0"\n[encoders.image]\nuse = "mini-image"\n'
         '[encoders.event]\nuse = "event-encoder"\nimage_encoder = "@image"\nrepresentation = "count-image"\n'
-        f'size = 192\nweights = "./{weights}"\n',
+        f'size = 192\nwindows = 3\nweights = "./{weights}"\n',
         encoding="utf-8",
     )
     return path
