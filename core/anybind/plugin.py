@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from anybind.head import Head
     from anybind.head_input import HeadInput
     from anybind.image_input import ImageInput
-    from anybind.jit import kernel
+    from anybind.jit import compile_early, kernel
     from anybind.modality import Modality
     from anybind.onnx_encoder import OnnxEncoder
     from anybind.prefetch import prefetch
@@ -102,6 +102,7 @@ __all__ = [
     "TorchEncoder",
     "allocator",
     "charts",
+    "compile_early",
     "create_part",
     "errors",
     "export",
@@ -134,7 +135,7 @@ __getattr__ = lazy_names(
         "head": ("Head",),
         "head_input": ("HeadInput",),
         "image_input": ("ImageInput",),
-        "jit": ("kernel",),
+        "jit": ("compile_early", "kernel"),
         "modality": ("Modality",),
         "onnx_encoder": ("OnnxEncoder",),
         "prefetch": ("prefetch",),

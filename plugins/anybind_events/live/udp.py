@@ -60,6 +60,9 @@ class UdpInput(LiveSource):
     def close(self) -> None:
         self._closed = True
 
+    def prepare(self) -> tuple[int, int] | None:
+        return self._size
+
     def chunks(self) -> Iterator[EventStream]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             with contextlib.suppress(OSError):
