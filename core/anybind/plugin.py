@@ -37,7 +37,6 @@ from anybind.spec import (
 
 if TYPE_CHECKING:
     from anybind import (
-        allocator,
         charts,
         export,
         files,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
         pages,
         prompts,
         ranks,
+        runtime,
         samples,
         tables,
         tensors,
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from anybind.head import Head
     from anybind.head_input import HeadInput
     from anybind.image_input import ImageInput
-    from anybind.jit import compile_early, kernel
+    from anybind.jit import kernel
     from anybind.modality import Modality
     from anybind.onnx_encoder import OnnxEncoder
     from anybind.prefetch import prefetch
@@ -100,9 +100,7 @@ __all__ = [
     "TaskSpec",
     "TextInput",
     "TorchEncoder",
-    "allocator",
     "charts",
-    "compile_early",
     "create_part",
     "errors",
     "export",
@@ -120,6 +118,7 @@ __all__ = [
     "prompts",
     "ranks",
     "readers",
+    "runtime",
     "samples",
     "tables",
     "tensors",
@@ -135,7 +134,7 @@ __getattr__ = lazy_names(
         "head": ("Head",),
         "head_input": ("HeadInput",),
         "image_input": ("ImageInput",),
-        "jit": ("compile_early", "kernel"),
+        "jit": ("kernel",),
         "modality": ("Modality",),
         "onnx_encoder": ("OnnxEncoder",),
         "prefetch": ("prefetch",),
@@ -147,7 +146,6 @@ __getattr__ = lazy_names(
         "torch_encoder": ("TorchEncoder",),
     },
     {
-        "allocator": "allocator",
         "charts": "charts",
         "export": "export",
         "files": "files",
@@ -158,6 +156,7 @@ __getattr__ = lazy_names(
         "prompts": "prompts",
         "ranks": "ranks",
         "readers": "reader",
+        "runtime": "runtime",
         "samples": "samples",
         "tables": "tables",
         "tensors": "tensors",

@@ -28,7 +28,7 @@ SAMPLES = (
     *(b"%% evt %b\n%% end\n" % version + bytes(64) for version in (b"2.0", b"2.1", b"3.0")),
     b"x,y,t,p\n" + b"1,1,1,1\n" * 4,
 )
-"""Input of each format, whose words are no events."""
+"""Input of each format: words without events, and lines of text."""
 
 ReadBytes = Callable[[int], bytes]
 """Waits for bytes, and returns up to so many; none at the end."""

@@ -6,6 +6,7 @@ file. Source of the format: iniVation's AEDAT4 documentation; observed from dv-p
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import socket
 import struct
@@ -52,6 +53,7 @@ class DvInput(LiveSource):
         self._closed = True
 
     def prepare(self) -> tuple[int, int] | None:
+        codecs.lookup("idna")  # imported when a host is looked up
         for compression in (LZ4, ZSTD):
             create_unpacker(compression)
         for data in (bytes(EVENT.itemsize), bytearray(EVENT.itemsize)):

@@ -18,7 +18,7 @@ BURST_EVENTS, BURST_US = 1 << 14, 30_000
 UNKNOWN_SIZE = 640, 480
 """Sensor that is assumed where a source does not know its own before it starts."""
 PIXEL_BYTES = 128
-"""Bytes of memory to touch for each pixel: two arrays of 13 bytes an event, with room for about five a pixel."""
+"""Bytes of memory to touch for each pixel: two arrays of 13 bytes an event, for about five events a pixel."""
 MAX_TOUCHED_BYTES = 1 << 28
 
 

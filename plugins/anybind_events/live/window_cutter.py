@@ -50,11 +50,11 @@ def filter_live(chunks: Iterable[EventStream], filters: Filters) -> Iterator[Fil
                 runs = [each.start(chunk.width, chunk.height) for each in created]
             last_us = int(part.t[-1])
             # Kernels are compiled for contiguous columns; those of another layout would compile them again.
-            columns = [np.ascontiguousarray(each) for each in (part.x, part.y, part.t, part.p)]
-            filtered: EventStream = EventStream.from_valid(*columns, part.width, part.height)
+            x, y, t, p = (np.ascontiguousarray(each) for each in (part.x, part.y, part.t, part.p))
+            filtered: EventStream = EventStream.from_valid(x, y, t, p, part.width, part.height)
             for run in runs:
                 filtered = run(filtered)
-            combined = FilteredChunk.from_valid(*columns, part.width, part.height, part.notes)
+            combined = FilteredChunk.from_valid(x, y, t, p, part.width, part.height, part.notes)
             vars(combined)["filtered"] = filtered
             yield combined
         if not len(chunk):
