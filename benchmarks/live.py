@@ -5,7 +5,8 @@
 The latency is from the end of a window, by the schedule of the replay, to its answer: chunks of 5 ms, queue, activity,
 representation and encoder included. Every 20th window is embedded again, by `Binder.embed`, and compared. Memory is the
 resident set of the process. Latencies depend on what else runs on the machine: the load is recorded, and the processor
-time for each second of the stream, which depends on it less.
+time for each second of the stream, which depends on it less. Events dropped in the first second are counted apart, too.
+Windows as long as a loop of the recording, or longer, contain all of it and have one label; shorter ones have several.
 """
 
 from __future__ import annotations
@@ -37,8 +38,10 @@ LABELS = ("a face", "a hand", "a car", "a ball", "a person walking", "a building
 COMPARED = 20
 """Every window of this number is embedded again."""
 MAX_COMPARED = 20
-WARM_UP_S = 5.0
+SETTLING_S = 5.0
 """Seconds after which memory counts as settled."""
+START_S = 1.0
+"""Seconds of the start, whose drops are counted apart."""
 
 
 def main() -> None:
@@ -66,9 +69,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Watch the replay for a time; return the figures. Windows to compare are written to a folder."""
     binder = anybind.load("mini")
     source = Replay(arguments.recording, rate=arguments.rate, loop=True)
-    summary, latencies, memory, compared = WatchSummary(), [], [], []
+    summary, latencies, memory, compared, labels = WatchSummary(), [], [], [], set()
     load_before, spent_s = os.getloadavg()[0], 0.0
-    first_us = None
+    first_us = dropped_at_start = None
     for number, answer in enumerate(
         watch(source, LABELS, binding=binder, window=arguments.window, stride=arguments.stride)
     ):
@@ -76,7 +79,10 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
         spent_s = spent_s or time.process_time()  # loading ends with the first answer
         first_us = answer.end_us if first_us is None else first_us
         summary.add(answer)
+        labels.update(each.label for each in answer.answer.scores[:1])
         latencies.append(1e3 * (elapsed_s - answer.end_us / 1e6))
+        if dropped_at_start is None and elapsed_s >= START_S:
+            dropped_at_start = answer.counts["dropped"]
         memory.append((round(elapsed_s, 2), round(read_memory_mib(), 1)))
         if number % COMPARED == 0 and len(compared) < MAX_COMPARED and answer.embedding is not None:
             compared.append(answer.embedding.vectors)
@@ -90,8 +96,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     windows = (load_sample(folder / f"{number}.npz") for number in range(1, len(compared) + 1))
     offline = np.concatenate([binder.embed("event", [window]).vectors for window in windows])
     difference = np.abs(offline - np.concatenate(compared)).max()
-    settled = [mib for at, mib in memory if at >= min(WARM_UP_S, arguments.seconds / 2)]
-    p50, p99 = np.percentile(latencies, (50, 99)).round(1).tolist()
+    settled = [mib for at, mib in memory if at >= min(SETTLING_S, arguments.seconds / 2)]
+    p50, p99, largest = np.percentile(latencies, (50, 99, 100)).round(1).tolist()
+    latency = {"p50": p50, "p99": p99, "max": largest, "first": round(latencies[0], 1)}
     figures = summary.to_dict()
     return {
         "recording": arguments.recording.name,
@@ -102,11 +109,13 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
         "stride": arguments.stride,
         "windows": figures["windows"],
         "answers_per_s": round(len(latencies) / memory[-1][0], 2),
-        "window_end_to_answer_ms": {"p50": p50, "p99": p99, "max": round(max(latencies), 1)},
+        "window_end_to_answer_ms": latency,
         "cpu_s_per_stream_s": round(spent_s, 2),
         "encoder_calls": figures["encoder_calls"],
         "counts": figures["counts"],
-        "shares": figures["shares"],
+        "dropped_in_first_second": dropped_at_start,
+        "different_labels": len(labels),
+        "answers": dict(summary.answers.most_common()),
         "embeddings_compared": len(compared),
         "largest_difference": float(f"{difference:.2g}"),
         "memory_range_mib": round(max(settled) - min(settled), 1),

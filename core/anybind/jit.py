@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache, update_wrapper
 from typing import Any
 
@@ -15,6 +16,8 @@ SMALL = 1 << 21
 """Default number of elements in all that a kernel's version in NumPy handles in a process."""
 _LOCK = threading.RLock()
 """Held while a kernel is created: threads share kernels."""
+_n_early = 0
+"""Number of open blocks of `compile_early`."""
 
 
 class Kernel:
@@ -35,7 +38,7 @@ class Kernel:
             return self._compiled(*arguments)
         if self.vectorised is not None:
             self._n_small += arguments[0].size
-            if self._n_small <= self._limit or not _has_numba():
+            if (self._n_small <= self._limit and not _n_early) or not _has_numba():
                 return self.vectorised(*arguments)
         return self.compile()(*arguments)
 
@@ -84,6 +87,23 @@ def kernel(
     if function is None:
         return lambda function: Kernel(function, vectorised, limit, reorder)
     return Kernel(function, vectorised, limit, reorder)
+
+
+@contextmanager
+def compile_early() -> Iterator[None]:
+    """Compile kernels at their first call inside the block, in all threads, however small their input.
+
+    For programs in which a loop must not be compiled, or loaded from the cache, in between: they call all that they
+    need once, before they start. Without numba, the versions in NumPy are used.
+    """
+    global _n_early
+    with _LOCK:
+        _n_early += 1
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _n_early -= 1
 
 
 def _has_numba() -> bool:

@@ -37,7 +37,6 @@ from anybind.spec import (
 
 if TYPE_CHECKING:
     from anybind import (
-        allocator,
         charts,
         export,
         files,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
         pages,
         prompts,
         ranks,
+        runtime,
         samples,
         tables,
         tensors,
@@ -100,7 +100,6 @@ __all__ = [
     "TaskSpec",
     "TextInput",
     "TorchEncoder",
-    "allocator",
     "charts",
     "create_part",
     "errors",
@@ -119,6 +118,7 @@ __all__ = [
     "prompts",
     "ranks",
     "readers",
+    "runtime",
     "samples",
     "tables",
     "tensors",
@@ -146,7 +146,6 @@ __getattr__ = lazy_names(
         "torch_encoder": ("TorchEncoder",),
     },
     {
-        "allocator": "allocator",
         "charts": "charts",
         "export": "export",
         "files": "files",
@@ -157,6 +156,7 @@ __getattr__ = lazy_names(
         "prompts": "prompts",
         "ranks": "ranks",
         "readers": "reader",
+        "runtime": "runtime",
         "samples": "samples",
         "tables": "tables",
         "tensors": "tensors",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from anybind import Binder, Embeddings, load
-from anybind.plugin import BadOption, Head, allocator, create_part, list_parts, modalities
+from anybind.plugin import BadOption, Head, create_part, list_parts, modalities
 from anybind.plugin import windows as windowing
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
@@ -56,6 +56,7 @@ class DividedSource(Protocol):
         drop: str = ...,
         timeout: float = ...,
         filters: Any = ...,
+        warm_up: Callable[[Any], object] | None = ...,
     ) -> Iterator[Window]:
         """Divide what it sends into windows."""
         ...
@@ -164,11 +165,15 @@ def watch(
     timeout: float = 10.0,
     filters: Any = (),
     source_options: Mapping[str, Any] | None = None,
+    warm_up: Callable[[LiveAnswer], object] | None = None,
 ) -> Iterator[LiveAnswer]:
     """Classify the windows of a live source by text labels (zero-shot), or by a fitted head, as they are complete.
 
     A window in which nothing moves has no label. Each other window is one call of the encoder. The source ends when the
     generator is closed or ends.
+
+    What runs for the first time takes longer: so before the source starts, with the first `next`, made-up windows are
+    classified. They are not counted.
 
     Args:
         source: an event recording, which is replayed in real time; `-` for the standard input; the name of a registered
@@ -179,6 +184,7 @@ def watch(
         stride: from the start of a window to that of the next, in the same unit. [default: the length]
         queue, drop, timeout, filters: see `anybind_events.LiveSource.windows`.
         source_options: options of the source, by name: `speed`, `rate` (events per second) and `loop` of a replay.
+        warm_up: called with the answers of the made-up windows, to do what is done with an answer.
 
     Returns:
         the answers, in order of time.
@@ -190,13 +196,18 @@ def watch(
     if bool(labels) == (head is not None):  # before the binding is loaded
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
     opened = open_source(source, source_options)
+
+    def classify_made_up(window: Window) -> None:
+        answer = _WindowClassifier(binder, rank)(window, "")  # with counts of its own
+        if warm_up is not None:
+            warm_up(answer)
+
     windows = opened.windows(
-        window, stride, queue=queue, drop=drop, timeout=timeout, filters=filters
+        window, stride, queue=queue, drop=drop, timeout=timeout, filters=filters, warm_up=classify_made_up
     )  # checks the options
     binder = binding if isinstance(binding, Binder) else load(binding, device=device)
     binder, rank = build_ranker(binder, labels, templates, head)
-    encode = _WindowEncoder(binder)  # loaded before the source starts
-    return _classify_windows(windows, encode, rank)
+    return _classify_windows(windows, _WindowClassifier(binder, rank))
 
 
 def open_source(source: Source, options: Mapping[str, Any] | None = None) -> DividedSource:
@@ -219,60 +230,55 @@ def open_source(source: Source, options: Mapping[str, Any] | None = None) -> Div
     return create_part("source", name, **options)  # raises with the nearest names
 
 
-def _classify_windows(windows: Iterator[Window], encode: _WindowEncoder, rank: Ranker) -> Iterator[LiveAnswer]:
-    seen: Counter[str] = Counter()
-    times: deque[float] = deque(maxlen=RATE_ANSWERS)
-    # Windows of a fast camera are large: without this, some answers wait while the system tidies its memory.
-    with allocator.keep_freed_memory():
-        try:
-            for window in windows:
-                id = f"window[{seen.total()}]"
-                if window.inactivity:
-                    embedding, answer = None, Classification(id, MODALITY, (), window.inactivity)
-                else:
-                    embedding = encode(window.events, id)
-                    (answer,) = rank(embedding)
-                now = time.monotonic()
-                times.append(now)
-                seen[answer.label or answer.inactivity] += 1
-                yield LiveAnswer(
-                    window.start_us,
-                    window.end_us,
-                    answer,
-                    seen[answer.label or answer.inactivity] / seen.total(),
-                    window.event_rate,
-                    (now - window.arrival_s) * 1e3,
-                    (len(times) - 1) / (now - times[0]) if now > times[0] else 0.0,
-                    encode.calls,
-                    vars(window.counts),
-                    embedding,
-                    window.events,
-                )
-        finally:
-            close = getattr(windows, "close", None)
-            if close is not None:
-                close()
+def _classify_windows(windows: Iterator[Window], classify: _WindowClassifier) -> Iterator[LiveAnswer]:
+    try:
+        for window in windows:
+            yield classify(window, window.inactivity)
+    finally:
+        close = getattr(windows, "close", None)
+        if close is not None:
+            close()
 
 
-class _WindowEncoder:
-    """Embeds one window at a time, in the calling thread: `Binder.embed` loads ahead, in threads.
+class _WindowClassifier:
+    """Classifies one window at a time, in the calling thread: `Binder.embed` loads ahead, in threads."""
 
-    Attributes:
-        calls: number of calls of the encoder.
-    """
-
-    def __init__(self, binder: Binder) -> None:
+    def __init__(self, binder: Binder, rank: Ranker) -> None:
         self._encoder, self._route = binder.encoder(MODALITY), binder.route(MODALITY)
-        self._modality = modalities.find_modality(MODALITY)
-        self.calls = 0
-        x = np.arange(32, dtype=np.uint16).repeat(32)
-        sample = self._modality.make(x, x.reshape(32, 32).T.reshape(-1), np.arange(1024), x % 2 == 0, 32, 32)
-        encoder = self._encoder
-        encoder.encode([encoder.preprocess(sample)])  # the first call takes longer: not while the source sends
+        self._modality, self._rank = modalities.find_modality(MODALITY), rank
+        self._seen: Counter[str] = Counter()
+        self._times: deque[float] = deque(maxlen=RATE_ANSWERS)
+        self._encoder_calls = 0
 
-    def __call__(self, sample: Any, id: str) -> Embeddings:
+    def __call__(self, window: Window, inactivity: str) -> LiveAnswer:
+        """Return the answer of the next window, which is embedded unless there is a reason for no label."""
+        id = f"window[{self._seen.total()}]"
+        if inactivity:
+            embedding, answer = None, Classification(id, MODALITY, (), inactivity)
+        else:
+            embedding = self._embed(window.events, id)
+            (answer,) = self._rank(embedding)
+        now, times = time.monotonic(), self._times
+        times.append(now)
+        name = answer.label or answer.inactivity
+        self._seen[name] += 1
+        return LiveAnswer(
+            window.start_us,
+            window.end_us,
+            answer,
+            self._seen[name] / self._seen.total(),
+            window.event_rate,
+            (now - window.arrival_s) * 1e3,
+            (len(times) - 1) / (now - times[0]) if now > times[0] else 0.0,
+            self._encoder_calls,
+            vars(window.counts),
+            embedding,
+            window.events,
+        )
+
+    def _embed(self, sample: Any, id: str) -> Embeddings:
         encoder = self._encoder
-        self.calls += 1
+        self._encoder_calls += 1
         vectors = encoder.encode([encoder.preprocess(self._modality.as_sample(sample))])
         embeddings = Embeddings(
             np.asarray(vectors, np.float32), encoder.space, MODALITY, (id,), encoder.identity, encoder.logit_scale

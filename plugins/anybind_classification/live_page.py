@@ -71,6 +71,10 @@ class LivePage:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    def warm_up(self, answer: LiveAnswer) -> None:
+        """Make the message of an answer that is not shown; see `watch`."""
+        make_message(answer)
+
     def show(self, answer: LiveAnswer) -> None:
         """Send an answer to the open pages; it does not wait for them."""
         self._feed.publish(answer)

@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,9 @@ from anybind.commandline import (
 from anybind.plugin import BadInput, BadOption, Head, files, prompts, tables, windows
 from anybind_classification.live import LiveAnswer, WatchSummary, format_state
 from anybind_classification.live import watch as watch_source
+
+if TYPE_CHECKING:
+    from anybind_classification.live_page import LivePage
 
 BAR = 20
 """Characters of the bar of a probability of 1."""
@@ -104,11 +107,13 @@ def watch(
     summary = WatchSummary()
     with contextlib.ExitStack() as stack:
         write = stack.enter_context(_write_lines(output))
-        shows: list[Show] = [stack.enter_context(_serve_page(port, source))] if page else []
+        live_page = stack.enter_context(_serve_page(port, source)) if page else None
+        shows: list[Show] = [live_page.show] if live_page else []
         shows.append(stack.enter_context(_show_answers(as_lines, top_k)))
         answers = watch_source(
             source, label_names, window=window, stride=stride, head=fitted_head, binding=binder, templates=templates,
             queue=queue, drop=drop, timeout=timeout, filters=filters, source_options=options,
+            warm_up=live_page.warm_up if live_page else None,
         )  # fmt: skip
         error = _follow(answers, summary, [write, *shows], end_us)
         ending = {"summary": summary.to_dict(), **({"error": str(error)} if error else {})}
@@ -161,13 +166,13 @@ def _write_lines(path: Path | None) -> Iterator[Callable[[LiveAnswer | dict[str,
 
 
 @contextlib.contextmanager
-def _serve_page(port: int, source: str) -> Iterator[Show]:
-    """Yield a function that shows an answer on a page, and print the address of the page."""
+def _serve_page(port: int, source: str) -> Iterator[LivePage]:
+    """Serve a page and print its address."""
     from anybind_classification.live_page import LivePage
 
     with LivePage(port, source) as page:
         print_text(f"page: {page.url}", err=True)
-        yield page.show
+        yield page
 
 
 @contextlib.contextmanager

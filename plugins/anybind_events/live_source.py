@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -79,6 +79,17 @@ class LiveSource(ABC):
     def settings(self) -> Mapping[str, object]:
         """All options, JSON-like."""
 
+    def prepare(self) -> tuple[int, int] | None:
+        """Import, compile and read what `chunks` needs, before it is called: the first chunks then take no longer.
+
+        Returns:
+            (width, height) of the sensor in pixels; None if only the data tell.
+
+        Raises:
+            BadInput: as `chunks`.
+        """
+        return None
+
     @abstractmethod
     def chunks(self) -> Iterator[EventStream]:
         """Yield what the sensor sends, in chunks as they arrive; called in a thread of its own.
@@ -103,11 +114,15 @@ class LiveSource(ABC):
         drop: str = OLDEST,
         timeout: float = 10.0,
         filters: Filters = (),
+        warm_up: Callable[[LiveWindow], object] | None = None,
     ) -> Iterator[LiveWindow]:
         """Divide what the source sends into windows, each as soon as it is complete.
 
         Windows begin at the first event, then every stride, as those of `EventStream.windows`, so that a recording that
         is replayed gives the same windows; the last one may be shorter. They begin anew where the clock jumps.
+
+        The source starts with the first `next`, after two made-up windows, which are not counted: what runs for the
+        first time takes longer.
 
         Args:
             length: a duration (`"100ms"`, or microseconds) or a number of events (`"5000ev"`).
@@ -119,6 +134,7 @@ class LiveSource(ABC):
             timeout: seconds without a chunk after which the source counts as stalled; 0 to wait for ever.
             filters: applied to the chunks as they arrive, in the thread of the source, see
                 `anybind_events.filter_events`; only with windows of a duration, which unfiltered events determine.
+            warm_up: called with the made-up windows, to do what is done with a window of the source.
 
         Raises:
             BadOption, UnknownName: an invalid option, or no such filter.
@@ -127,4 +143,4 @@ class LiveSource(ABC):
         """
         from anybind_events.live.windowing import iterate_windows
 
-        return iterate_windows(self, length, stride, queue, drop, timeout, filters)
+        return iterate_windows(self, length, stride, queue, drop, timeout, filters, warm_up)

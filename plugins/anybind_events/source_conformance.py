@@ -25,7 +25,7 @@ def check_settings(case: Case[LiveSource]) -> None:
     applies=lambda case: case.part.settings.get("path") is not None,
 )
 def check_chunks(case: Case[LiveSource]) -> None:
-    latest, sizes = None, set()
+    latest, sizes = None, {each for each in [case.part.prepare()] if each is not None}
     for chunk in itertools.islice(case.part.chunks(), CHUNKS):
         assert isinstance(chunk, EventStream), f"it yields a {type(chunk).__name__}"
         sizes.add((chunk.width, chunk.height))

@@ -24,6 +24,11 @@ READ_BYTES = 1 << 16
 MAX_HEADER_BYTES = 1 << 16
 RAW_READERS: tuple[type[RawReader], ...] = (Evt2Reader, Evt21Reader, Evt3Reader)
 HEADER_PREFIX = b"%"
+SAMPLES = (
+    *(b"%% evt %b\n%% end\n" % version + bytes(64) for version in (b"2.0", b"2.1", b"3.0")),
+    b"x,y,t,p\n" + b"1,1,1,1\n" * 4,
+)
+"""Input of each format: words without events, and lines of text."""
 
 ReadBytes = Callable[[int], bytes]
 """Waits for bytes, and returns up to so many; none at the end."""
@@ -70,6 +75,13 @@ def decode_bytes(
         if reader().sniff(head):
             return _decode_words(reader(), read, head, Path(name), size)
     return _decode_text(read, head, Path(name), size, columns, time_unit)
+
+
+def prepare_decoding() -> None:
+    """Decode a few bytes of each format: what runs for the first time takes longer."""
+    for sample in SAMPLES:
+        for _ in decode_bytes(io.BytesIO(sample).read, "sample", size=(8, 8), columns=None, time_unit="us"):
+            pass
 
 
 def _has_open_header(head: bytes) -> bool:

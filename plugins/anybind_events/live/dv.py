@@ -6,6 +6,7 @@ file. Source of the format: iniVation's AEDAT4 documentation; observed from dv-p
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import socket
 import struct
@@ -17,7 +18,7 @@ from anybind.plugin import BadInput, BadOption
 from anybind_events.live.pipe import POLL_S
 from anybind_events.live_source import LiveSource
 from anybind_events.readers.aedat4 import EVENT, build_events, find_events
-from anybind_events.readers.aedat4_packets import MAX_PACKET_BYTES, create_unpacker, read_stream_header
+from anybind_events.readers.aedat4_packets import LZ4, MAX_PACKET_BYTES, ZSTD, create_unpacker, read_stream_header
 from anybind_events.stream import EventStream
 
 CONNECT_S = 5.0
@@ -50,6 +51,14 @@ class DvInput(LiveSource):
 
     def close(self) -> None:
         self._closed = True
+
+    def prepare(self) -> tuple[int, int] | None:
+        codecs.lookup("idna")  # imported when a host is looked up
+        for compression in (LZ4, ZSTD):
+            create_unpacker(compression)
+        for data in (bytes(EVENT.itemsize), bytearray(EVENT.itemsize)):
+            build_events(np.frombuffer(data, EVENT), 1, 1, LONG_AGO_US, {})
+        return None
 
     def chunks(self) -> Iterator[EventStream]:
         try:

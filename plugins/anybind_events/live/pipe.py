@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping
 
 from anybind.plugin import BadInput, BadOption
-from anybind_events.live.decoding import decode_bytes
+from anybind_events.live.decoding import decode_bytes, prepare_decoding
 from anybind_events.live_source import LiveSource
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import check_time_unit
@@ -50,6 +50,10 @@ class StandardInput(LiveSource):
 
     def close(self) -> None:
         self._closed = True
+
+    def prepare(self) -> tuple[int, int] | None:
+        prepare_decoding()
+        return self._size
 
     def chunks(self) -> Iterator[EventStream]:
         if os.isatty(self._descriptor):

@@ -86,6 +86,12 @@ class Replay(LiveSource):
     def close(self) -> None:
         self._closed = True
 
+    def prepare(self) -> tuple[int, int] | None:
+        for part in self._read():
+            _ = part.x, part.y, part.t, part.p
+            return part.width, part.height
+        return None
+
     def chunks(self) -> Iterator[EventStream]:
         scale = 1.0 if self._rate is None else self._measure_rate() / self._rate
         shift, first = 0, None

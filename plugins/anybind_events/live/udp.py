@@ -27,8 +27,8 @@ MAX_CHUNK_PACKETS = 4096
 MAX_PACKET_BYTES = 65_535
 BUFFER_BYTES = 1 << 24
 """Size of the socket's buffer; the system may grant less."""
-SO_RXQ_OVFL = 40
-"""Linux: each packet tells how many were lost before it, since the socket's buffer was full."""
+SO_MEMINFO, MEMINFO = 55, struct.Struct("=9I")
+"""Linux: numbers about a socket; the last one counts packets that were lost since the socket's buffer was full."""
 UNTIMED = np.uint32(1 << 31)
 CLOCK_BITS = 32
 
@@ -60,11 +60,13 @@ class UdpInput(LiveSource):
     def close(self) -> None:
         self._closed = True
 
+    def prepare(self) -> tuple[int, int] | None:
+        return self._size
+
     def chunks(self) -> Iterator[EventStream]:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
             with contextlib.suppress(OSError):
                 receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-                receiver.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
             try:
                 receiver.bind((self._address, self._port))
             except OSError as error:
@@ -75,7 +77,9 @@ class UdpInput(LiveSource):
                 ) from error
             receiver.settimeout(POLL_S)
             while not self._closed:
-                if packets := self._receive(receiver):
+                packets = self._receive(receiver)
+                self._count_lost(receiver)  # also of those after the last one that arrived
+                if packets or self._new_lost:
                     yield self.decode(packets)
 
     def _receive(self, receiver: socket.socket) -> list[bytes]:
@@ -84,16 +88,17 @@ class UdpInput(LiveSource):
         end_s = 0.0
         while len(packets) < MAX_CHUNK_PACKETS and (not packets or time.monotonic() < end_s):
             try:
-                data, notes, *_ = receiver.recvmsg(MAX_PACKET_BYTES, 64)
+                data = receiver.recv(MAX_PACKET_BYTES)
             except TimeoutError:
                 break
             end_s = end_s or time.monotonic() + CHUNK_S
             packets.append(data)
-            for _, kind, value in notes:
-                if kind == SO_RXQ_OVFL and len(value) == 4:
-                    (total,) = struct.unpack("=I", value)
-                    self._new_lost, self._lost = self._new_lost + total - self._lost, total
         return packets
+
+    def _count_lost(self, receiver: socket.socket) -> None:
+        with contextlib.suppress(OSError, struct.error):  # not on this system
+            *_, total = MEMINFO.unpack(receiver.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size))
+            self._new_lost, self._lost = self._new_lost + (total - self._lost) % (1 << 32), total
 
     def decode(self, packets: list[bytes]) -> EventStream:
         """Decode packets that arrived now, in order.

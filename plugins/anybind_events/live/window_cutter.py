@@ -49,11 +49,12 @@ def filter_live(chunks: Iterable[EventStream], filters: Filters) -> Iterator[Fil
             if last_us is None or is_jump(int(part.t[0]) - last_us):
                 runs = [each.start(chunk.width, chunk.height) for each in created]
             last_us = int(part.t[-1])
-            filtered: EventStream = part
+            # Kernels are compiled for contiguous columns; those of another layout would compile them again.
+            x, y, t, p = (np.ascontiguousarray(each) for each in (part.x, part.y, part.t, part.p))
+            filtered: EventStream = EventStream.from_valid(x, y, t, p, part.width, part.height)
             for run in runs:
                 filtered = run(filtered)
-            columns = part.x, part.y, part.t, part.p
-            combined = FilteredChunk.from_valid(*columns, part.width, part.height, part.notes)
+            combined = FilteredChunk.from_valid(x, y, t, p, part.width, part.height, part.notes)
             vars(combined)["filtered"] = filtered
             yield combined
         if not len(chunk):

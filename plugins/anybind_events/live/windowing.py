@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
-from collections.abc import Iterator
-
-import numpy as np
+from collections.abc import Callable, Generator, Iterator
 
 from anybind import AnybindError
-from anybind.plugin import BadOption, errors, windows
-from anybind_events import kernels
+from anybind.plugin import BadOption, runtime, windows
 from anybind_events.activity import measure_activity
 from anybind_events.filter import Filters, create_filters
+from anybind_events.live import warm_up
 from anybind_events.live.chunk_queue import ChunkQueue
 from anybind_events.live.window_cutter import CutWindow, WindowCutter, filter_live
-from anybind_events.live_source import LiveSource, LiveWindow, SourceCounts
-from anybind_events.representations import kernels as representation_kernels
+from anybind_events.live_source import BLOCK, LiveSource, LiveWindow, SourceCounts
 from anybind_events.stream import EventStream
 
 JOIN_S = 1.0
@@ -31,6 +29,7 @@ def iterate_windows(
     drop: str,
     timeout: float,
     filters: Filters,
+    use_made_up: Callable[[LiveWindow], object] | None,
 ) -> Iterator[LiveWindow]:
     """Check the options and return the windows of a source; see `LiveSource.windows`."""
     size = windows.parse_length(length, windows.MICROSECONDS, "window")
@@ -42,14 +41,53 @@ def iterate_windows(
     if filters and size.in_events:
         raise BadOption(f"filters need windows of a duration, such as 100ms, got {length!r}")
     create_filters(filters)  # checks them before the source starts
-    compile_kernels()
     wait_s = windows.parse_duration(queue, windows.MICROSECONDS, "queue") / 1e6
-    return _receive_windows(source, WindowCutter(size, step), ChunkQueue(wait_s, drop), timeout, filters)
+    waiting = ChunkQueue(wait_s, drop)
+
+    def receive() -> Iterator[LiveWindow]:
+        # Windows of a fast camera are large: without this, some wait while the system tidies its memory.
+        with runtime.keep_freed_memory(), runtime.compile_early():
+            try:
+                _warm_up(source, size, step, filters, use_made_up)
+            except BaseException:
+                source.close()
+                raise
+            yield from _receive_windows(source, WindowCutter(size, step), waiting, timeout, filters)
+
+    return receive()
+
+
+def _warm_up(
+    source: LiveSource,
+    length: windows.WindowLength,
+    stride: windows.WindowLength,
+    filters: Filters,
+    use: Callable[[LiveWindow], object] | None,
+) -> None:
+    """Do once what is done while a source sends: imports, compilation, first use of memory."""
+    known_size = source.prepare()
+    width, height = size = known_size or warm_up.UNKNOWN_SIZE
+    runtime.touch_memory(min(warm_up.PIXEL_BYTES * width * height, warm_up.MAX_TOUCHED_BYTES))
+
+    def run(filters: Filters) -> None:
+        made_up = warm_up.MadeUpSource(size, length, stride)
+        received = _receive_windows(made_up, WindowCutter(length, stride), ChunkQueue(0.0, BLOCK), 0.0, filters)
+        with contextlib.closing(received):
+            for window in itertools.islice(received, warm_up.N_WINDOWS):
+                if use is not None:
+                    use(window)
+
+    try:
+        run(filters)
+    except AnybindError:
+        if known_size is not None or not filters:
+            raise
+        run(())  # the filters may suit the sensor of the source
 
 
 def _receive_windows(
     source: LiveSource, cutter: WindowCutter, queue: ChunkQueue, timeout_s: float, filters: Filters
-) -> Iterator[LiveWindow]:
+) -> Generator[LiveWindow]:
     chunks = source.chunks()
     thread = threading.Thread(target=_receive, args=(queue, chunks, filters), name="anybind-source", daemon=True)
     thread.start()
@@ -89,17 +127,3 @@ def _describe(window: CutWindow, arrival_s: float, counts: SourceCounts) -> Live
         inactivity = "" if moved else "nothing moved"
     rate = len(events) / max(1, end_us - start_us) * 1e6
     return LiveWindow(events, start_us, end_us, inactivity, rate, arrival_s, counts)
-
-
-def compile_kernels() -> None:
-    """Compile the loops over events now, or load them from the cache; not while events arrive.
-
-    By default they run in NumPy until a process has given them millions of events. What is compiled is decided by the
-    first call of each loop: an encoder's, when it embeds its first window.
-    """
-    with contextlib.suppress(errors.MissingExtra):  # NumPy's versions are used
-        for each in {**vars(kernels), **vars(representation_kernels)}.values():
-            if getattr(each, "vectorised", None) is not None:
-                each.compile()
-    x = np.arange(16, dtype=np.uint16)
-    measure_activity(EventStream(x, x, x.astype(np.int64), x > 7, 16, 16))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 
 import anybind
 from anybind.errors import BadInput, BadOption
-from anybind_events import LiveWindow
+from anybind_events import EventStream, LiveWindow
+from anybind_events.live import udp
 from anybind_events.live.udp import UdpInput
 from anybind_events.live_source import SourceStalled
 from helpers.streams import list_events, move_bar
@@ -98,6 +101,25 @@ def test_a_silent_port_stalls() -> None:
         next(windows)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts lost packets")
+def test_packets_that_do_not_fit_the_buffer_are_counted_also_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(udp, "BUFFER_BYTES", 4096)
+    stream, port = move_bar(100_000), find_free_port()
+    packets = 100 * pack(stream.head(len(stream) // 32 * 32), True)
+    source = UdpInput(size="64x64", port=port)
+    chunks = source.chunks()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        threading.Timer(0.5, sender.sendto, (packets[0], ("127.0.0.1", port))).start()
+        next(chunks)  # listens; nothing is read until the next call
+        for packet in packets[1:]:
+            sender.sendto(packet, ("127.0.0.1", port))
+    threading.Timer(0.5, source.close).start()
+    later = list(chunks)
+    lost = sum(each.notes.get("lost_packets", 0) for each in later)
+    assert lost > 0
+    assert sum(map(len, later)) + 32 * lost == 32 * (len(packets) - 1)
+
+
 @pytest.mark.parametrize("options", [{"size": "64"}, {"size": "64x64", "port": -1}, {"size": "64x64", "port": "a"}])
 def test_invalid_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(BadOption):
@@ -109,11 +131,18 @@ def test_invalid_options_are_refused(options: dict[str, object]) -> None:
 def test_packets_of_aestream_arrive(test_data: Path) -> None:
     assert AESTREAM is not None
     path, port = test_data / "events" / "ncars.dat", find_free_port()
-    windows = UdpInput(size="120x100", port=port).windows("10ms", drop="block", timeout=3)
     command = [AESTREAM, "input", "file", str(path), "output", "udp", "127.0.0.1", str(port)]
-    sender = subprocess.Popen(["sh", "-c", 'sleep 1; exec "$@"', "sh", *command, "--include-timestamp", "true"])
+    senders = []
+
+    class Sent(UdpInput):
+        def chunks(self) -> Iterator[EventStream]:
+            shell = ["sh", "-c", 'sleep 1; exec "$@"', "sh"]
+            senders.append(subprocess.Popen([*shell, *command, "--include-timestamp", "true"]))
+            yield from super().chunks()
+
+    windows = Sent(size="120x100", port=port).windows("10ms", drop="block", timeout=3)
     received = [row for window in collect(windows) for row in list_events(window.events)]
-    assert sender.wait(10) == 0
+    assert senders[0].wait(10) == 0
     sent = list_events(anybind.read(path))
     assert received[: len(sent)] == sent
     assert len(received) < len(sent) + 30  # words without meaning in the last packet

@@ -1,12 +1,17 @@
-"""glibc's memory allocator, for loops that allocate the same large arrays again and again."""
+"""Memory and compiled loops of programs that run long: what is allocated again and again, and must never wait."""
 
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+import numpy as np
+
+from anybind.jit import compile_early as compile_early
 
 KEPT_BYTES = (1 << 31) - 1
 """Bytes of freed memory that the process keeps."""
@@ -29,6 +34,14 @@ def keep_freed_memory() -> Iterator[None]:
         yield
     finally:
         _set(DEFAULT)
+
+
+def touch_memory(n_bytes: int) -> None:
+    """Let the process own so many bytes of free memory, inside a block of `keep_freed_memory`.
+
+    The first arrays of a loop then take no longer than the later ones: the system has cleared their pages.
+    """
+    np.empty(n_bytes, np.uint8)[:: mmap.PAGESIZE] = 0
 
 
 def _set(parameters: Mapping[int, int]) -> None:

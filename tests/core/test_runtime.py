@@ -1,0 +1,67 @@
+"""Memory and compiled loops of programs that run long."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from anybind.jit import Kernel
+from anybind.plugin import kernel, runtime
+
+
+@pytest.fixture
+def total() -> Kernel:
+    """Return a sum whose version in NumPy counts its calls."""
+
+    def add_in_numpy(values: np.ndarray) -> float:
+        calls.append(len(values))
+        return float(values.sum())
+
+    calls: list[int] = []
+
+    @kernel(vectorised=add_in_numpy)
+    def add(values: np.ndarray) -> float:
+        total = 0.0
+        for value in values:
+            total += value
+        return total
+
+    add.calls = calls  # pyright: ignore[reportFunctionMemberAccess]
+    return add  # pyright: ignore[reportReturnType]
+
+
+def test_small_inputs_are_compiled_inside_the_block_and_stay_so(total: Kernel) -> None:
+    values = np.arange(5.0)
+    assert total(values) == 10.0
+    with runtime.compile_early():
+        assert total(values) == 10.0
+    assert total(values) == 10.0
+    assert total.calls == [5]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_without_numba_the_version_in_numpy_is_used(total: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anybind.jit._has_numba", lambda: False)
+    with runtime.compile_early():
+        assert total(np.arange(5.0)) == 10.0
+    assert total.calls == [5]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.skipif(sys.platform != "linux" or "MALLOC_ARENA_MAX" in os.environ, reason="glibc's defaults")
+def test_touched_memory_is_cleared_once() -> None:
+    import resource
+
+    def count_faults(call: Callable[[], object]) -> int:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+        call()
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+    n_bytes = 1 << 26
+    with runtime.keep_freed_memory():
+        first = count_faults(lambda: runtime.touch_memory(n_bytes))
+        later = count_faults(lambda: np.ones(n_bytes // 2, np.uint8))
+    assert first > 0
+    assert later < first / 4 + 10
