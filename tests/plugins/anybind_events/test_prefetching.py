@@ -31,7 +31,7 @@ def test_a_request_becomes_an_instruction():
     assert "call void @llvm.prefetch" in code
 
 
-def test_a_request_outside_kernels_does_nothing():
+def test_a_request_outside_kernels_has_no_effect():
     counts = np.zeros(4, np.uint32)
     prefetch_element(counts, 100)
     assert not counts.any()
