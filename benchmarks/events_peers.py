@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import evlib.representations as evlib
 import numpy as np
-import polars
-import tonic.transforms
 
 from anybind_events.stream import EventStream
+
+if TYPE_CHECKING:
+    import polars
 
 BINS, TAU = 5, 50_000
 """Bins of voxel grids, and time constant of time surfaces in microseconds."""
@@ -31,6 +31,8 @@ class PeerInputs:
     @classmethod
     def convert(cls, stream: EventStream) -> PeerInputs:
         """Convert a recording."""
+        import polars
+
         records = np.empty(len(stream), dtype=[("x", "<i2"), ("y", "<i2"), ("t", "<i8"), ("p", "i1")])
         for name in "xytp":
             records[name] = getattr(stream, name)
@@ -51,6 +53,9 @@ class PeerInputs:
         the very end of a time window, and spread voxels over 0 to bins instead of 0 to bins - 1. Faery renders images
         of decays, and returns no arrays.
         """
+        import evlib.representations as evlib
+        import tonic.transforms
+
         width, height = self.size
         sensor = (width, height, 2)
         shape: dict[str, Any] = {"height": height, "width": width}

@@ -77,14 +77,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the two small sizes only; write results only to --output")
     parser.add_argument("--output", type=Path, help=f"JSON report, with a .md table beside it [default: {OUTPUT}]")
+    only_help = "these representations only, without peers and batches; write results only to --output"
+    parser.add_argument("--only", nargs="+", choices=tuple(OPTIONS), help=only_help)
+    sizes_help = "numbers of events of the recordings to measure [default: all]"
+    parser.add_argument("--events", nargs="+", type=int, choices=[size[0] for size in SIZES], help=sizes_help)
     options = parser.parse_args()
     print(f"{os.cpu_count()} x {read_processor()}")
     compile_kernels()
     rows = []
+    sizes = [size for size in SIZES[: 2 if options.quick else 3] if not options.events or size[0] in options.events]
     for make_recording in (moving_edges, uniform_pixels):
-        for events, width, height in SIZES[: 2 if options.quick else 3]:
-            rows += measure_recording(make_recording, make_recording(events, width, height, seed=0))
-        if not options.quick:
+        for events, width, height in sizes:
+            rows += measure_recording(make_recording, make_recording(events, width, height, seed=0), options.only)
+        if not (options.quick or options.only or options.events):
             rows += measure_batch(make_recording)
         kind = rows[-1]["recording"]
         print_table(SHORT_COLUMNS, [format_short(row) for row in rows if row["recording"] == kind], title=kind)
@@ -92,7 +97,7 @@ def main() -> None:
         f"{row['representation']} ({row['events']} events, {row['recording']})" for row in rows if not row["reached"]
     ]
     print("targets missed: " + ("; ".join(missed) or "none"))
-    output = options.output or (None if options.quick else OUTPUT)
+    output = options.output or (None if options.quick or options.only or options.events else OUTPUT)
     if output:
         write_report(output, rows, missed)
 
@@ -104,32 +109,29 @@ def compile_kernels() -> None:
         create_part("representation", name, **options)(stream)
 
 
-def measure_recording(make_recording: Callable[..., EventStream], stream: EventStream) -> list[dict[str, Any]]:
-    """Return one row per representation, for one recording."""
-    peers = PeerInputs.convert(stream)
-    representations = {name: create_part("representation", name, **options) for name, options in OPTIONS.items()}
+def measure_recording(
+    make_recording: Callable[..., EventStream], stream: EventStream, only: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Return one row per representation, for one recording; only of some, without peers, if these are given."""
+    names = only or OPTIONS
+    representations = {name: create_part("representation", name, **OPTIONS[name]) for name in names}
     calls: Calls = {name: lambda each=each: each(stream) for name, each in representations.items()}
-    for output, peer_calls in peers.list_calls().items():
-        calls |= {f"{output} by {peer}": call for peer, call in peer_calls.items()}
-    check_counts(representations["paper"](stream), representations["polarity-histogram"](stream), peers)
+    if not only:
+        peers = PeerInputs.convert(stream)
+        for output, peer_calls in peers.list_calls().items():
+            calls |= {f"{output} by {peer}": call for peer, call in peer_calls.items()}
+        check_counts(representations["paper"](stream), representations["polarity-histogram"](stream), peers)
     cells = stream.p.astype(np.uint32) * np.uint32(stream.width * stream.height)
     cells += stream.y.astype(np.uint32) * np.uint32(stream.width) + stream.x
     numbers = np.zeros(2 * stream.width * stream.height, np.uint32)
     calls["random writes"] = lambda: write_cells(cells, numbers)
     seconds, rate = measure_seconds(calls, time.process_time)
-    return [
-        build_row(
-            name,
-            make_recording,
-            len(stream),
-            stream,
-            each(stream).nbytes,
-            seconds,
-            rate,
-            TARGETS.get(name, (None, None)),
-        )
-        for name, each in representations.items()
-    ]
+    rows = []
+    for name, each in representations.items():
+        max_floor, min_speedup = TARGETS.get(name, NO_TARGET)
+        target = (max_floor, None if only else min_speedup)
+        rows.append(build_row(name, make_recording, len(stream), stream, each(stream).nbytes, seconds, rate, target))
+    return rows
 
 
 def measure_batch(make_recording: Callable[..., EventStream]) -> list[dict[str, Any]]:
@@ -262,7 +264,8 @@ def format_short(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def write_report(output: Path, rows: Sequence[Mapping[str, Any]], missed: Sequence[str]) -> None:
     """Write the JSON report, and a Markdown table beside it."""
-    packages = {name: version(name) for name in ("numpy", "numba", "tonic", "evlib")}
+    peers = ("tonic", "evlib") if any(row["peers"] for row in rows) else ()
+    packages = {name: version(name) for name in ("numpy", "numba", *peers)}
     settings = {
         "python": platform.python_version(), "processor": read_processor(), "cpus": os.cpu_count(), "rounds": ROUNDS,
         "packages": packages,

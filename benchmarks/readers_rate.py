@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from processor import read_processor
 
 import anybind
 from anybind.commandline import print_table
@@ -55,11 +56,15 @@ def main() -> None:
     quick_help = f"synthetic files of {QUICK_EVENTS:,} events, 5 rounds; write results only to --output"
     parser.add_argument("--quick", action="store_true", help=quick_help)
     parser.add_argument("--output", type=Path, help=f"JSON report, with a .md table beside it [default: {OUTPUT}]")
+    only_help = "synthetic files of these formats only; write results only to --output"
+    parser.add_argument("--only", nargs="+", choices=("evt2", "evt3", "dat", "bin", "aedat4"), help=only_help)
     options = parser.parse_args()
+    print(f"{os.cpu_count()} x {read_processor()}")
     count, rounds = (QUICK_EVENTS, 5) if options.quick else (EVENTS, ROUNDS)
-    real_files = [] if options.quick else list_real_files()
+    real_files = [] if options.quick or options.only else list_real_files()
     with tempfile.TemporaryDirectory() as folder:
         recordings = write_synthetic_files(Path(folder), count)
+        recordings = [each for each in recordings if not options.only or each[1] in options.only]
         recordings += [(path.name, find_format(path), [path]) for path in real_files]
         rates = [row for name, form, paths in recordings for row in compare_speed(name, form, paths, rounds)]
     checks = [row for path in real_files for row in compare_columns(path)]
@@ -68,11 +73,13 @@ def main() -> None:
     missed = [f"{row['recording']} by {row['peer']}" for row in rates if row["ratio"] < row["target"]]
     if not options.quick:  # targets are for files of full size
         print("targets missed: " + ("; ".join(missed) or "none"))
-    output = options.output or (None if options.quick else OUTPUT)
+    output = options.output or (None if options.quick or options.only else OUTPUT)
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
-        report = {"cpus": os.cpu_count(), "rounds": rounds, "rates": rates, "checks": checks}
-        markdown = "\n".join(format_markdown(*format_table(rows)) for rows in (rates, checks) if rows)
+        processor = {"processor": read_processor(), "cpus": os.cpu_count()}
+        report = {**processor, "rounds": rounds, "rates": rates, "checks": checks}
+        tables = [format_markdown(*format_table(rows)) for rows in (rates, checks) if rows]
+        markdown = "\n".join([f"{processor['cpus']} processors, {processor['processor']}.\n", *tables])
         for path, text in ((output, json.dumps(report, indent=1) + "\n"), (output.with_suffix(".md"), markdown)):
             with output_files.atomic_path(path) as temporary:
                 temporary.write_text(text)

@@ -37,7 +37,7 @@ EventFile = BufferedReader | BytesIO
 """A file, or the contents of a small one."""
 SINGLE_THREAD_BYTES = 1 << 24
 """Files up to this size use one thread: a second one would take longer to start."""
-BLOCK_BYTES, PARALLEL_BLOCK_BYTES = 1 << 17, 1 << 19
+BLOCK_BYTES, PARALLEL_BLOCK_BYTES = 1 << 17, 1 << 18
 """Bytes decoded at once, so that they stay in a core's cache; more with two threads, which exchange blocks."""
 MAX_BLOCK_EVENTS = 1 << 20
 """Maximum number of events per block, for formats with several events per word."""

@@ -13,10 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from anybind.plugin import kernel
+from anybind_events.prefetching import prefetch_element
 from anybind_events.representations import vectorised
-from anybind_events.representations.tiles import LOW_BITS, add_to_tiles, take_from_tile
 
 BLOCK = 8192
+AHEAD = 64
+"""Events between the request for a cell's cache line and its use."""
 
 
 @kernel
@@ -116,29 +118,20 @@ def record_last_times(
     width: int,
     start: int,
     shift: int,
-    ends: np.ndarray,
-    records: np.ndarray,
     last: np.ndarray,
 ) -> None:
     """Write the time of each pixel's last OFF, then last ON event, (2 * height * width) uint32, in units of 2^shift us.
 
-    Times start at 1 for `start`; 0 means no event. `ends` and `records`: of `allocate_tiles`.
+    Times start at 1 for `start`; 0 means no event.
     """
-    scratch, times = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint32)
+    cells = np.zeros(BLOCK + AHEAD, np.uint32)
     for first in range(0, len(x), BLOCK):
         block = slice(first, min(first + BLOCK, len(x)))
-        cells, block_times = scratch[: block.stop - first], t[block]
+        block_times = t[block]
         compute_cell_indices(x[block], y[block], p[block], width, len(last) // 2, cells)
         for i in range(len(block_times)):
-            times[i] = np.uint32(np.uint64(block_times[i] - start) >> np.uint64(shift)) + np.uint32(1)
-        if len(ends) == 0:
-            for i in range(len(cells)):
-                last[cells[i]] = times[i]
-            continue
-        add_to_tiles(cells, times, ends, records)
-        for tile in range(len(ends)):
-            for record in take_from_tile(tile, ends, records, block.stop == len(x)):
-                last[record >> np.uint64(32)] = np.uint32(record & LOW_BITS)
+            prefetch_element(last, cells[i + AHEAD])
+            last[cells[i]] = np.uint32(np.uint64(block_times[i] - start) >> np.uint64(shift)) + np.uint32(1)
 
 
 @kernel(vectorised=vectorised.normalize_counts)

@@ -10,7 +10,6 @@ import numpy as np
 
 from anybind_events.representations.frames import EventFrames, check_positive
 from anybind_events.representations.kernels import compute_exponents, record_last_times
-from anybind_events.representations.tiles import allocate_tiles
 from anybind_events.stream import EventStream
 
 MAX_AGE = 104
@@ -46,16 +45,6 @@ class TimeSurface(EventFrames):
         # such a tau.
         shift = max((end - start + 1).bit_length() - 32, 0)
         last = frame.reshape(-1).view(np.uint32)
-        record_last_times(
-            stream.x,
-            stream.y,
-            stream.t,
-            stream.p,
-            stream.width,
-            start,
-            shift,
-            *allocate_tiles(stream, len(last), 4),
-            last,
-        )
+        record_last_times(stream.x, stream.y, stream.t, stream.p, stream.width, start, shift, last)
         compute_exponents(last, ((end - start) >> shift) + 1, 2**shift / self.tau)
         np.exp(frame, out=frame)

@@ -9,7 +9,7 @@ import numpy as np
 
 from anybind_events.representations.frames import EventFrames, check_minimum
 from anybind_events.representations.kernels import sum_polarities
-from anybind_events.representations.tiles import allocate_tiles
+from anybind_events.representations.tiles import add_voxels_by_tiles, needs_tiles
 from anybind_events.representations.voxel_kernels import add_exact_voxels, add_voxels, standardize_sums
 from anybind_events.stream import EventStream
 
@@ -52,8 +52,8 @@ class VoxelGrid(EventFrames):
             standardize_sums(sums.reshape(-1), int(unit * ZERO_TOLERANCE), frame.reshape(-1))
         elif self.bins > 1 and stream.duration_us > 0:
             scale, voxels = (self.bins - 1) / stream.duration_us, frame.reshape(self.bins, -1)
-            tiles = allocate_tiles(stream, voxels.shape[1], 8)
-            add_voxels(stream.x, stream.y, stream.t, stream.p, stream.width, scale, *tiles, voxels)
+            add = add_voxels_by_tiles if needs_tiles(voxels.shape[1]) else add_voxels
+            add(stream.x, stream.y, stream.t, stream.p, stream.width, scale, voxels)
         else:
             sums = frame[0].reshape(-1).view(np.int32)
             sum_polarities(stream.x, stream.y, stream.p, stream.width, sums)

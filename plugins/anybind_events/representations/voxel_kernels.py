@@ -5,62 +5,49 @@ from __future__ import annotations
 import numpy as np
 
 from anybind.plugin import kernel
-from anybind_events.representations.kernels import BLOCK, compute_pixel_indices
-from anybind_events.representations.tiles import LOW_BITS, add_to_tiles, take_from_tile
+from anybind_events.prefetching import prefetch_element
+from anybind_events.representations.kernels import AHEAD, BLOCK, compute_pixel_indices
 
 
 @kernel
 def add_voxels(
-    x: np.ndarray,
-    y: np.ndarray,
-    t: np.ndarray,
-    p: np.ndarray,
-    width: int,
-    scale: float,
-    ends: np.ndarray,
-    records: np.ndarray,
-    voxels: np.ndarray,
+    x: np.ndarray, y: np.ndarray, t: np.ndarray, p: np.ndarray, width: int, scale: float, voxels: np.ndarray
 ) -> None:
-    """Split each event's sign between the planes next to its time, (t - t[0]) * scale; voxels: (planes, pixels).
-
-    `ends` and `records`: of `allocate_tiles`.
-    """
-    scratch, upper = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.float32)
-    # Interleaved: both planes of a pixel share a cache line.
-    pairs = np.zeros((voxels.shape[1], 2), np.float32)
-    start, first = t[0], 0
+    """Split each event's sign between the planes next to its time, (t - t[0]) * scale; voxels: (planes, pixels)."""
+    pixels, upper = np.zeros(BLOCK + AHEAD, np.uint32), np.empty(BLOCK, np.float32)
+    # Both planes of a pixel share a cache line: the lower one is the real part.
+    pairs = np.zeros(voxels.shape[1], np.complex64)
+    first = 0
     for plane in range(len(voxels) - 1):
         # Events are sorted by time: those between two planes are contiguous, and no others contribute to them.
         end = len(t) if plane == len(voxels) - 2 else find_first_event(t, scale, plane + 1, first)
         while first < end:
             block = slice(first, min(first + BLOCK, end))
-            pixels, block_times, signs = scratch[: block.stop - first], t[block], p[block]
             compute_pixel_indices(x[block], y[block], width, pixels)
-            for i in range(len(block_times)):
-                sign = np.float32(2) * np.float32(signs[i]) - np.float32(1)
-                # Not a signed number: AVX2 converts only unsigned ones of 64 bits in vectors.
-                upper[i] = sign * np.float32(np.float64(np.uint64(block_times[i] - start)) * scale - plane)
-            if len(ends) == 0:
-                for i in range(len(pixels)):
-                    add_pair(pixels[i], upper[i], pairs)
-            else:
-                add_to_tiles(pixels, upper.view(np.uint32), ends, records)
-                for tile in range(len(ends)):
-                    for record in take_from_tile(tile, ends, records, block.stop == end):
-                        add_pair(record >> np.uint64(32), np.uint32(record & LOW_BITS).view(np.float32), pairs)
+            compute_upper_shares(t[block], p[block], t[0], scale, plane, upper)
+            for i in range(block.stop - first):
+                prefetch_element(pairs, pixels[i + AHEAD])
+                pairs[pixels[i]] += split_sign(upper[i])
             first = block.stop
         finished = voxels[plane]
         for i in range(len(finished)):
-            finished[i], pairs[i, 0], pairs[i, 1] = pairs[i, 0], pairs[i, 1], np.float32(0)
-    voxels[len(voxels) - 1] = pairs[:, 0]
+            finished[i], pairs[i] = pairs[i].real, complex(pairs[i].imag, np.float32(0))
+    voxels[len(voxels) - 1] = pairs.real
 
 
 @kernel
-def add_pair(pixel: np.uint64, upper: np.float32, pairs: np.ndarray) -> None:
-    """Add an event's share of the upper plane, which has the sign of the event, and the rest to the lower plane."""
-    lower = np.copysign(np.float32(1), upper) - upper
-    near, far = pairs[pixel, 0] + lower, pairs[pixel, 1] + upper
-    pairs[pixel, 0], pairs[pixel, 1] = near, far
+def compute_upper_shares(t: np.ndarray, p: np.ndarray, start: int, scale: float, plane: int, upper: np.ndarray) -> None:
+    """Compute each event's share of the plane after its time, with the sign of the event."""
+    for i in range(len(t)):
+        sign = np.float32(2) * np.float32(p[i]) - np.float32(1)
+        # Not a signed number: AVX2 converts only unsigned ones of 64 bits in vectors.
+        upper[i] = sign * np.float32(np.float64(np.uint64(t[i] - start)) * scale - plane)
+
+
+@kernel
+def split_sign(upper: np.float32) -> np.complex64:
+    """Return the shares of both planes from that of the upper one, which has the sign of the event."""
+    return np.complex64(complex(np.copysign(np.float32(1), upper) - upper, upper))
 
 
 @kernel

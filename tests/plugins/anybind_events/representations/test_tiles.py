@@ -1,4 +1,4 @@
-"""Arrays filled by tiles equal those filled without, bit for bit."""
+"""Voxel grids filled by tiles equal those filled without, bit for bit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,11 @@ import pytest
 from hypothesis import given, settings
 
 from anybind_events.representations import tiles
-from anybind_events.representations.frames import EventFrames
-from anybind_events.representations.kernels import BLOCK
-from anybind_events.representations.tiles import RECORD_STRIDE, TILE_CELLS, TILE_RECORDS
-from anybind_events.representations.time_surface import TimeSurface
+from anybind_events.representations.tiles import BLOCK, RECORD_STRIDE, TILE_PIXELS, TILE_RECORDS
 from anybind_events.representations.voxel_grid import VoxelGrid
 from anybind_events.stream import EventStream
 
-TILED = (VoxelGrid(5), VoxelGrid(2), TimeSurface())
+TILED = (VoxelGrid(5), VoxelGrid(2))
 
 
 def draw_stream(events: int, width: int, height: int) -> EventStream:
@@ -26,11 +23,10 @@ def draw_stream(events: int, width: int, height: int) -> EventStream:
     return EventStream(x, y, np.sort(random.integers(0, 10**6, events)), random.random(events) < 0.5, width, height)
 
 
-def require_equal_with_tiles(representation: EventFrames, stream: EventStream) -> None:
+def require_equal_with_tiles(representation: VoxelGrid, stream: EventStream) -> None:
     with patch.object(tiles, "MIN_CACHE_SIZES", 1 << 40):
         direct = representation(stream)
-    with patch.object(tiles, "MIN_CACHE_SIZES", 0), patch.object(tiles, "MAX_UNEVENNESS", np.inf):
-        assert len(tiles.allocate_tiles(stream, stream.width * stream.height, 8)[0])
+    with patch.object(tiles, "MIN_CACHE_SIZES", 0):
         assert representation(stream).tobytes() == direct.tobytes()
 
 
@@ -49,28 +45,24 @@ def test_any_stream_gives_the_same_bits(stream: EventStream) -> None:
         (1, 1, 1),
         (5 * BLOCK, 1, 1),  # all events in one pixel
         (TILE_RECORDS + 1, 3, 1),
-        (200_000, TILE_CELLS // 64, 64),  # one tile, exactly
+        (200_000, TILE_PIXELS // 64, 64),  # one tile, exactly
         (200_000, 173, 211),  # the last tile is smaller
     ],
 )
 def test_several_blocks_and_tiles_give_the_same_bits(
-    representation: EventFrames, events: int, width: int, height: int
+    representation: VoxelGrid, events: int, width: int, height: int
 ) -> None:
     require_equal_with_tiles(representation, draw_stream(events, width, height))
 
 
-def test_a_tile_never_gets_more_records_than_it_has_room_for() -> None:
-    assert BLOCK <= TILE_RECORDS - TILE_CELLS < TILE_RECORDS <= RECORD_STRIDE
+def test_a_tile_that_is_added_before_the_next_block_always_has_room_for_it() -> None:
+    assert BLOCK < TILE_RECORDS <= RECORD_STRIDE
 
 
-def test_only_large_arrays_of_evenly_spread_events_use_tiles() -> None:
-    even = draw_stream(100_000, 300, 200)
-    corner = EventStream(even.x // 8, even.y // 8, even.t, even.p, even.width, even.height)
-    large = tiles.MIN_CACHE_SIZES * (tiles.get_cache_bytes() or tiles.DEFAULT_CACHE_BYTES) // 8 + 1
-    assert tiles.compute_unevenness(even) < tiles.MAX_UNEVENNESS < tiles.compute_unevenness(corner)
-    assert len(tiles.allocate_tiles(even, large, 8)[0]) == -(-large // TILE_CELLS)
-    assert not len(tiles.allocate_tiles(even, large // 2, 8)[0])
-    assert not len(tiles.allocate_tiles(corner, large, 8)[0])
+def test_only_voxels_that_do_not_fit_the_cache_use_tiles() -> None:
+    smallest = tiles.MIN_CACHE_SIZES * (tiles.get_cache_bytes() or tiles.DEFAULT_CACHE_BYTES) // 8
+    assert tiles.needs_tiles(smallest)
+    assert not tiles.needs_tiles(smallest - 1)
 
 
 def test_cache_sizes_are_read_by_level(tmp_path: Path) -> None:
