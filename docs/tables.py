@@ -23,10 +23,10 @@ from anybind.plugin import (
     HeadSpec,
     ReaderSpec,
     RepresentationSpec,
-    Spec,
     TaskSpec,
     list_parts,
     readers,
+    specs,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,7 +110,7 @@ def list_representations() -> str:
 
 def list_plugins() -> str:
     """Format the table of the bundled plugins: the parts of each that a user names."""
-    kinds: Sequence[type[Spec] | str] = (
+    kinds: Sequence[type[specs.Spec] | str] = (
         BindingSpec,
         AdapterSpec,
         HeadSpec,

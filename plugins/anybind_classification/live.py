@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from anybind import Binder, Embeddings, load
-from anybind.plugin import BadOption, Head, allocator, create_part, list_parts, modalities
+from anybind.plugin import BadOption, Head, create_part, list_parts, loops, modalities
 from anybind.plugin import windows as windowing
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
@@ -223,7 +223,7 @@ def _classify_windows(windows: Iterator[Window], encode: _WindowEncoder, rank: R
     seen: Counter[str] = Counter()
     times: deque[float] = deque(maxlen=RATE_ANSWERS)
     # Windows of a fast camera are large: without this, some answers wait while the system tidies its memory.
-    with allocator.keep_freed_memory():
+    with loops.keep_freed_memory():
         try:
             for window in windows:
                 id = f"window[{seen.total()}]"

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from anybind.plugin import Encoder, OnnxEncoder, errors
+from anybind.plugin import Encoder, errors, export
 from anybind_events.encoder_input import EventInput, clamp_options
 from anybind_events.stream import EventStream
 
 
-class OnnxEventEncoder(OnnxEncoder):
+class OnnxEventEncoder(export.OnnxEncoder):
     """An event encoder on the ONNX graph of the image encoder that it is a copy of, as `EventEncoder` in torch."""
 
     def __init__(
@@ -33,7 +33,7 @@ class OnnxEventEncoder(OnnxEncoder):
             BadOption: the options are not a table, or the size is negative.
             BadInput, WeightsMismatch: the weights cannot be read, or are of another space or preprocessing.
         """
-        if not isinstance(image_encoder, OnnxEncoder) or not image_encoder.weights:
+        if not isinstance(image_encoder, export.OnnxEncoder) or not image_encoder.weights:
             raise errors.UnsupportedBackend("the image encoder has no ONNX graph with separate weights")
         self.input = EventInput(image_encoder, representation, options, size, direct)
         side = self.input.side
