@@ -20,6 +20,9 @@ from anybind_train.data import shuffle_epoch
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import read_log
 
+IMAGE = ("modality=image", "student.options={}")
+AUGMENTED = (*IMAGE, 'augment.image={"crop":[0.5,1.0],"flip":true}')
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
