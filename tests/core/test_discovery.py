@@ -143,6 +143,32 @@ def test_another_thread_can_end_the_process_while_a_plugin_is_imported(make_dist
     assert result.returncode == 7, result.stderr
 
 
+def test_other_threads_print_to_stdout_while_a_plugin_is_imported(make_distribution):
+    source = """
+    import threading
+    print("of the plugin")
+    threading.main_thread().imports.set()
+    threading.main_thread().printed.wait(20)
+    """
+    site = make_distribution("loud", {"loud": "loud_plugin"}, {"loud_plugin": textwrap.dedent(source)})
+    code = """
+    import threading
+    import anybind.registry
+    main = threading.main_thread()
+    main.imports, main.printed = threading.Event(), threading.Event()
+    def report():
+        main.imports.wait(20)
+        print("of the program")
+        main.printed.set()
+    threading.Thread(target=report).start()
+    anybind.registry.registry()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    result = subprocess.run(command, env={"PYTHONPATH": str(site)}, capture_output=True, text=True, check=True)
+    assert result.stdout == "of the program\n"
+    assert "of the plugin" in result.stderr
+
+
 def test_an_interrupt_of_the_user_ends_the_program(make_distribution):
     source = "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n"
     site = make_distribution("slow", {"slow": "slow_plugin"}, {"slow_plugin": source})
