@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anybind import errors
-from anybind import spec as specs
+from anybind import errors, kinds
 from anybind.errors import BadInput, BadOption
 from anybind.hooks import Registrar, hookimpl
 from anybind.lazy import lazy_names
@@ -97,6 +96,7 @@ __all__ = [
     "hub",
     "intervals",
     "kernel",
+    "kinds",
     "list_parts",
     "loops",
     "modalities",
@@ -105,7 +105,6 @@ __all__ = [
     "ranks",
     "readers",
     "samples",
-    "specs",
     "tables",
     "tensors",
     "windows",

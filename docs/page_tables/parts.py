@@ -16,9 +16,9 @@ from anybind.plugin import (
     ReaderSpec,
     RepresentationSpec,
     TaskSpec,
+    kinds,
     list_parts,
     readers,
-    specs,
 )
 from page_tables.formatting import format_table, read_results
 
@@ -83,7 +83,7 @@ def list_representations() -> str:
 
 def list_plugins() -> str:
     """Format the table of the bundled plugins: the parts of each that a user names."""
-    kinds: Sequence[type[specs.Spec] | str] = (
+    listed: Sequence[type[kinds.Spec] | str] = (
         BindingSpec,
         AdapterSpec,
         HeadSpec,
@@ -95,7 +95,7 @@ def list_plugins() -> str:
         DatasetSpec,
         "filter",
     )
-    parts = [part for kind in kinds for part in list_parts(kind) if part.distribution == "anybind"]
+    parts = [part for kind in listed for part in list_parts(kind) if part.distribution == "anybind"]
     rows = []
     for plugin in sorted({part.plugin for part in parts}):
         by_kind: dict[str, list[str]] = {}
