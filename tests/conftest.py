@@ -16,7 +16,8 @@ from anybind.cli import main
 from anybind.hooks import Plugin, Registrar, hookimpl
 from anybind.registry import Registry, use_registry
 from anybind.spec import Spec
-from helpers.command import Command, CommandResult
+from helpers.command import Command, CommandResult, install_distribution
+from helpers.command import run_anybind as run_anybind_process
 
 # Compiled loops take long at their first call, and machines of continuous integration at any.
 hypothesis.settings.register_profile("anybind", deadline=None)
@@ -25,7 +26,8 @@ hypothesis.settings.load_profile("anybind")
 
 ROOT = Path(__file__).resolve().parents[1]
 _IMPORTS_TORCH = re.compile(
-    r"^(?:import|from) (?:captum|lightning|mteb|open_clip|peft|sentence_transformers|timm|torch|torchaudio|torchvision|transformers)\b"
+    r"^(?:(?:import|from) |(?:\w+ = )?pytest\.importorskip\(\")"
+    r"(?:captum|lightning|mteb|open_clip|peft|sentence_transformers|timm|torch|torchaudio|torchvision|transformers)\b"
     r"|^pytestmark = pytest\.mark\.torch$",
     re.M,
 )
@@ -77,14 +79,7 @@ def one_thread() -> None:
 def run_anybind() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the command in a separate process and capture its output."""
 
-    def run(*arguments: object, path: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        variables = {**os.environ, **environment}
-        if path is not None:
-            variables["PYTHONPATH"] = str(path)
-        command = [sys.executable, "-m", "anybind", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, env=variables, timeout=300, check=False)
-
-    return run
+    return run_anybind_process
 
 
 @pytest.fixture
@@ -107,15 +102,8 @@ def make_distribution(tmp_path: Path) -> Callable[..., Path]:
     """Install a distribution into a folder, in the layout of pip, for PYTHONPATH."""
 
     def make(name: str, entry_points: Mapping[str, str], modules: Mapping[str, str], version: str = "1.0") -> Path:
-        site = tmp_path / "site"
-        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        lines = [f"{point} = {target}" for point, target in entry_points.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[anybind]", *lines, ""]))
-        for module, source in modules.items():
-            (site / f"{module}.py").write_text(source)
-        return site
+        install_distribution(tmp_path / "site", name, entry_points, modules, version)
+        return tmp_path / "site"
 
     return make
 

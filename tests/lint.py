@@ -33,7 +33,7 @@ LISTED = ROOT / "tests" / "core" / "public_api.txt"
 LONGEST_FILE, LONGEST_FUNCTION = 330, 70
 PUBLIC_MODULES: Mapping[str, tuple[ModuleType, int]] = {
     "": (anybind, 25),
-    "plugin": (anybind.plugin, 52),
+    "plugin": (anybind.plugin, 45),
     "commandline": (anybind.commandline, 40),
     "testing": (anybind.testing, 20),
 }

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, distributions
+from typing import TextIO, cast
 
 from anybind.errors import PluginError
 
@@ -91,6 +92,16 @@ def contain_import() -> Iterator[None]:
         yield from _contain()
 
 
+class _ThreadOutput:
+    """A stream that is stderr for one thread, and another stream for all others."""
+
+    def __init__(self, thread: int, others: TextIO) -> None:
+        self._thread, self._others = thread, others
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(sys.stderr if threading.get_ident() == self._thread else self._others, name)
+
+
 def _contain() -> Iterator[None]:
     interrupted = threading.Event()
 
@@ -114,7 +125,7 @@ def _contain() -> Iterator[None]:
         signal.signal(signal.SIGINT, interrupt)
     os._exit = refuse_exit
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(cast("TextIO", _ThreadOutput(thread, sys.stdout))):
             yield
     except (Exception, GeneratorExit):
         raise

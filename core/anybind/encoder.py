@@ -16,7 +16,7 @@ from anybind.tables import hash_settings
 
 if TYPE_CHECKING:
     from anybind.embeddings import Embeddings
-    from anybind.export import ExportPlan
+    from anybind.exporting import ExportPlan
 
 
 class Encoder(ABC):

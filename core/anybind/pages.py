@@ -1,4 +1,4 @@
-"""HTML pages: self-contained files with embedded images.
+"""HTML pages: self-contained files with embedded images, and SVG charts.
 
 Public: plugins may import these names. A template begins with `{% extends "page_base.html" %}` and fills the blocks
 `title`, `style` and `content`. With the field `settings`, a mapping, the page ends with a list of settings.
@@ -15,6 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
+from anybind.charts import Axis as Axis  # for plugins, as the next ones
+from anybind.charts import Mark as Mark
+from anybind.charts import draw_lines as draw_lines
+from anybind.charts import draw_marks as draw_marks
+from anybind.charts import draw_steps as draw_steps
+from anybind.charts import format_time as format_time
+from anybind.charts import save_chart as save_chart
 from anybind.files import atomic_path
 
 IMAGE_PIXELS = 480

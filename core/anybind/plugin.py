@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anybind import errors
+from anybind import errors, kinds
 from anybind.errors import BadInput, BadOption
 from anybind.hooks import Registrar, hookimpl
 from anybind.lazy import lazy_names
@@ -27,25 +27,22 @@ from anybind.spec import (
     DatasetSpec,
     EncoderSpec,
     HeadSpec,
-    KindSpec,
     ModalitySpec,
     ReaderSpec,
     RepresentationSpec,
-    Spec,
     TaskSpec,
 )
 
 if TYPE_CHECKING:
     from anybind import (
-        charts,
         export,
         files,
         hub,
         intervals,
+        loops,
         pages,
         prompts,
         ranks,
-        runtime,
         samples,
         tables,
         tensors,
@@ -58,16 +55,11 @@ if TYPE_CHECKING:
     from anybind.encoder import Encoder
     from anybind.head import Head
     from anybind.head_input import HeadInput
-    from anybind.image_input import ImageInput
     from anybind.jit import kernel
     from anybind.modality import Modality
-    from anybind.onnx_encoder import OnnxEncoder
-    from anybind.prefetch import prefetch
-    from anybind.progress import progress_bar
     from anybind.reader import Reader
     from anybind.representation import Representation
     from anybind.task import Task
-    from anybind.text_input import TextInput
     from anybind.torch_encoder import TorchEncoder
 
 __all__ = [
@@ -84,23 +76,17 @@ __all__ = [
     "Head",
     "HeadInput",
     "HeadSpec",
-    "ImageInput",
     "Item",
-    "KindSpec",
     "Modality",
     "ModalitySpec",
-    "OnnxEncoder",
     "Reader",
     "ReaderSpec",
     "Registrar",
     "Representation",
     "RepresentationSpec",
-    "Spec",
     "Task",
     "TaskSpec",
-    "TextInput",
     "TorchEncoder",
-    "charts",
     "create_part",
     "errors",
     "export",
@@ -110,15 +96,14 @@ __all__ = [
     "hub",
     "intervals",
     "kernel",
+    "kinds",
     "list_parts",
+    "loops",
     "modalities",
     "pages",
-    "prefetch",
-    "progress_bar",
     "prompts",
     "ranks",
     "readers",
-    "runtime",
     "samples",
     "tables",
     "tensors",
@@ -133,30 +118,24 @@ __getattr__ = lazy_names(
         "encoder": ("Encoder",),
         "head": ("Head",),
         "head_input": ("HeadInput",),
-        "image_input": ("ImageInput",),
         "jit": ("kernel",),
         "modality": ("Modality",),
-        "onnx_encoder": ("OnnxEncoder",),
-        "prefetch": ("prefetch",),
-        "progress": ("progress_bar",),
         "reader": ("Reader",),
         "representation": ("Representation",),
         "task": ("Task",),
-        "text_input": ("TextInput",),
         "torch_encoder": ("TorchEncoder",),
     },
     {
-        "charts": "charts",
         "export": "export",
         "files": "files",
         "hub": "hub",
         "intervals": "intervals",
+        "loops": "loops",
         "modalities": "modality",
         "pages": "pages",
         "prompts": "prompts",
         "ranks": "ranks",
         "readers": "reader",
-        "runtime": "runtime",
         "samples": "samples",
         "tables": "tables",
         "tensors": "tensors",

@@ -42,9 +42,9 @@ class Representation(ABC):
         return 0.0, 0.0, 1.0, 1.0
 
     def draw_windows(self, sample: Any, limit: int) -> list[np.ndarray]:
-        """Compute the arrays of at most `limit` windows of a sample, at least one, all of the region of `find_region`.
+        """Compute the arrays, (channels, height, width) each, of at most `limit` windows of a sample, at least one.
 
-        The default is the array of the whole sample, for representations that choose no window.
+        All show the region of `find_region`. The default is the array of the whole sample, for representations that choose no windows.
         """
         return [self(sample)]
 

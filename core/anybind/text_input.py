@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from anybind.errors import AnybindWarning, BadInput, BadOption, UnsupportedBackend
-from anybind.export import EncoderInput
+from anybind.exporting import EncoderInput
 
 Cleaning = Literal["", "whitespace", "lower", "canonicalize"]
 CLEANINGS = ("", "whitespace", "lower", "canonicalize")

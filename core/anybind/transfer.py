@@ -7,6 +7,7 @@ that a server that sends headers, redirects or a body slowly cannot delay the ca
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import os
 import queue
@@ -183,8 +184,13 @@ class _RedirectHandler(urllib.request.HTTPRedirectHandler):
 
 def _make_tls_context() -> ssl.SSLContext:
     """Trust the system's certificate authorities, certifi's if installed, and those of REQUESTS_CA_BUNDLE."""
-    context = ssl.create_default_context()
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    return _load_authorities(bundle, *map(os.environ.get, ("SSL_CERT_FILE", "SSL_CERT_DIR")))
+
+
+@functools.lru_cache(maxsize=1)  # parsing the certificates takes longer than a small request
+def _load_authorities(bundle: str | None, *_: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
     with contextlib.suppress(ImportError):
         import certifi
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from anybind.plugin import BadOption, progress_bar
+from anybind.plugin import BadOption, loops
 from anybind_adapters.closed_form import fit_ridge, split_folds
 
 Tensors = dict[str, torch.Tensor]
@@ -109,7 +109,7 @@ def _optimise(
     optimiser = torch.optim.Adam(parameters.values(), lr=training.lr)
     initial = best = _compute_loss(state, val, training)
     best_epoch = 0
-    with progress_bar(training.epochs, "training the adapter") as advance:
+    with loops.progress_bar(training.epochs, "training the adapter") as advance:
         for epoch in range(1, training.epochs + 1):
             order = torch.randperm(len(train[0]), generator=generator)
             for batch in order.split(training.batch_size):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from anybind.plugin import BindingSpec, CommandSpec, EncoderSpec, KindSpec, Registrar, hookimpl
+from anybind.plugin import BindingSpec, CommandSpec, EncoderSpec, Registrar, hookimpl, kinds
 from anybind_bench.suite import SuiteSpec
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def __getattr__(name: str) -> object:
 def register(registry: Registrar) -> None:
     """Add the kind `suite`, the suites and the command."""
     registry.add(
-        KindSpec(
+        kinds.KindSpec(
             name="suite",
             plural="suites",
             summary="lists of evaluations with published results",

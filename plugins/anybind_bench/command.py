@@ -24,7 +24,7 @@ from anybind.commandline import (
     print_text,
     sub_app,
 )
-from anybind.plugin import list_parts, progress_bar, ranks
+from anybind.plugin import list_parts, loops, ranks
 from anybind_bench.cell import Cell, State
 from anybind_bench.output import (
     format_cell,
@@ -138,7 +138,7 @@ def _execute_run(suite_run: SuiteRun, is_first_rank: bool, as_json: bool) -> int
     """Execute a run and print its results; return the exit code."""
     interrupted = False
     try:
-        with progress_bar(len(suite_run.pending) if is_first_rank else 0, suite_run.suite.name) as advance:
+        with loops.progress_bar(len(suite_run.pending) if is_first_rank else 0, suite_run.suite.name) as advance:
 
             def report_cell(cell: Cell) -> None:
                 if sys.stderr.isatty():

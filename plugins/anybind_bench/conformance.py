@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources.abc import Traversable
 
-from anybind.plugin import BindingSpec, DatasetSpec, ModalitySpec, Spec, TaskSpec, create_part, errors, find_part
+from anybind.plugin import BindingSpec, DatasetSpec, ModalitySpec, TaskSpec, create_part, errors, find_part, kinds
 from anybind.testing import Case, Checks, Skip, computed_once
 from anybind_bench.suite import Suite
 
@@ -29,7 +29,9 @@ get_suite = computed_once(read_suite, "suite")
 
 @CHECKS.add("name registered tasks, datasets and modalities, and bindings by name or NAME:ARGUMENT")
 def check_parts_are_registered(case: Case[SuiteOrFile]) -> None:
-    parts: list[tuple[type[Spec], str]] = [(BindingSpec, name.partition(":")[0]) for name in get_suite(case).bindings]
+    parts: list[tuple[type[kinds.Spec], str]] = [
+        (BindingSpec, name.partition(":")[0]) for name in get_suite(case).bindings
+    ]
     for evaluation in get_suite(case).evaluations:
         parts += [(TaskSpec, evaluation.task), (DatasetSpec, evaluation.dataset), (ModalitySpec, evaluation.modality)]
     for kind, name in parts:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from anybind import AnybindError
-from anybind.plugin import BadOption, Dataset, DatasetSpec, Spec, errors, find_part, tables
+from anybind.plugin import BadOption, Dataset, DatasetSpec, errors, find_part, kinds, tables
 
 Published = Mapping[str, float | Mapping[str, float]]
 """Published values by method: of the task's main metric, or by metric. Fractions are 0 to 1, even if the source prints
@@ -21,7 +21,7 @@ per cent.
 
 
 @dataclass(frozen=True, kw_only=True)
-class SuiteSpec(Spec):
+class SuiteSpec(kinds.Spec):
     """A benchmark suite. Target: `package:file.toml`."""
 
     kind: ClassVar[str] = "suite"

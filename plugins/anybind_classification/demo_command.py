@@ -21,7 +21,7 @@ from anybind.commandline import (
     print_table,
     print_text,
 )
-from anybind.plugin import BadInput, BadOption, files, modalities, progress_bar, prompts, readers, tables
+from anybind.plugin import BadInput, BadOption, files, loops, modalities, prompts, readers, tables
 from anybind_classification.demo_evaluation import DemoResult, DemoSample, evaluate_demo
 from anybind_classification.demo_images import RECORDING, RECORDING_CAPTION, list_demo_images
 from anybind_classification.demo_page import write_page
@@ -107,7 +107,7 @@ def _record_all(captions: dict[Path, str], folder: Path, seed: int, skipped: Ski
     except OSError as error:
         raise BadInput(f"cannot create the folder {folder}: {error.strerror}; choose another with --output") from error
     samples: list[DemoSample] = []
-    with progress_bar(len(captions), "recording") as advance:
+    with loops.progress_bar(len(captions), "recording") as advance:
         for number, (path, caption) in enumerate(captions.items()):
             try:
                 samples.append(_record_one(path, caption, folder / f"{number:02d}-{path.stem}.npz", seed))

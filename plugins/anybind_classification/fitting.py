@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, concatenate, load, load_dataset
-from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, errors, progress_bar, readers, windows
+from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, errors, loops, readers, windows
 
 
 def fit_head(
@@ -95,7 +95,7 @@ def _embed_labelled(
 ) -> tuple[Embeddings, list[str]]:
     """Embed the windows of labelled recordings in which something happens; return n rows and n labels."""
     rows, labels = [binder.embed(modality, [], derive_seed=derive_seed)], list[str]()
-    with progress_bar(len(items), f"embedding {modality}") as advance:
+    with loops.progress_bar(len(items), f"embedding {modality}") as advance:
         for recording in windows.embed_windows(
             binder, modality, items, options, derive_seed=derive_seed, on_bad=on_bad, advance=advance
         ):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, load, normalize
-from anybind.plugin import BadInput, BadOption, Head, errors, files, progress_bar, readers, windows
+from anybind.plugin import BadInput, BadOption, Head, errors, files, loops, readers, windows
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
 MEAN, EXPONENTIAL = "mean", "exponential"
@@ -138,7 +138,7 @@ def classify_windows(
         {modality: sample_paths} if modality else readers.group_by_modality(sample_paths, binder.modalities, on_bad)
     )
     recordings: list[RecordingClassification] = []
-    with progress_bar(len(sample_paths), "classifying") as advance:
+    with loops.progress_bar(len(sample_paths), "classifying") as advance:
         for name, group in groups.items():
             embedded = windows.embed_windows(
                 binder, name, group, options or windows.WindowOptions(), on_bad=on_bad, advance=advance,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import AnybindError, read
-from anybind.plugin import charts, files, modalities, pages, readers, windows
+from anybind.plugin import files, modalities, pages, readers, windows
 from anybind_classification.recordings import RecordingClassification, WindowClassification
 
 MAX_ROWS = 8
@@ -58,15 +58,15 @@ def _make_section(recording: RecordingClassification, options: windows.WindowOpt
     if not recording.is_whole and label:
         starts = np.array([window.start_us - begin for window in spans]) / 1e6
         levels = np.array([window.intensity for window in spans])
-        chart = charts.draw_steps(starts, (end - begin) / 1e6, levels, label=label, colour=5, height=64)
+        chart = pages.draw_steps(starts, (end - begin) / 1e6, levels, label=label, colour=5, height=64)
     return {
         "name": files.portable_name(Path(recording.id).name),
         "label": summary.label or summary.inactivity,
         "probability": summary.scores[0].probability if summary.scores else None,
         "shares": recording.shares,
         "windows": len(spans),
-        "duration": charts.format_time((end - begin) / 1e6, True),
-        "start": charts.format_time(begin / 1e6, True),
+        "duration": pages.format_time((end - begin) / 1e6, True),
+        "start": pages.format_time(begin / 1e6, True),
         "is_whole": recording.is_whole,
         "chart": chart,
         "rows": [] if recording.is_whole else _make_rows(recording, begin, end),
@@ -132,7 +132,7 @@ def _draw_strip(recording: RecordingClassification, options: windows.WindowOptio
     return [
         {
             "image": images[number],
-            "time": charts.format_time(recording.windows[number].start_us / 1e6, True),
+            "time": pages.format_time(recording.windows[number].start_us / 1e6, True),
             "label": recording.windows[number].name,
         }
         for number in chosen

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import Binder, Result
-from anybind.plugin import BadInput, Dataset, Item, errors, files, intervals, progress_bar, prompts, windows
+from anybind.plugin import BadInput, Dataset, Item, errors, files, intervals, loops, prompts, windows
 from anybind_classification.classification import build_ranker
 from anybind_classification.recordings import MEAN, RecordingClassification, classify_recording
 
@@ -64,7 +64,7 @@ def evaluate_windows(
     if page:
         files.check_output(page)
     (binder, rank), recordings = build_ranker(binder, candidates, templates, None), []
-    with progress_bar(len(dataset.items), "evaluating windows") as advance:
+    with loops.progress_bar(len(dataset.items), "evaluating windows") as advance:
         for each in windows.embed_windows(
             binder, modality, dataset.items, options, derive_seed=seed, on_bad=on_bad, advance=advance
         ):

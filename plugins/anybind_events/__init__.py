@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 from anybind.plugin import (
     CommandSpec,
     EncoderSpec,
-    KindSpec,
     ModalitySpec,
     ReaderSpec,
     Registrar,
     RepresentationSpec,
     TaskSpec,
     hookimpl,
+    kinds,
 )
 from anybind_events.filter import FilterSpec
 from anybind_events.live_source import SourceSpec
@@ -218,7 +218,7 @@ def register(registry: Registrar) -> None:
         target = f"anybind_events.representations.{target}"
         registry.add(RepresentationSpec(name=name, summary=summary, target=target, modality="event", extra="events"))
     registry.add(
-        KindSpec(
+        kinds.KindSpec(
             name="filter",
             plural="filters",
             summary="event streams to event streams",
@@ -261,7 +261,7 @@ def register(registry: Registrar) -> None:
 
 def _register_sources(registry: Registrar) -> None:
     registry.add(
-        KindSpec(
+        kinds.KindSpec(
             name="source",
             plural="sources",
             summary="events as they happen",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from anybind import AnybindError
-from anybind.plugin import BadInput, BadOption, errors, files, progress_bar, readers
+from anybind.plugin import BadInput, BadOption, errors, files, loops, readers
 
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
@@ -90,7 +90,7 @@ def process_files(
     """
     results: list[R] = []
     up_to_date: list[str] = []
-    with progress_bar(len(plan), description) as advance:
+    with loops.progress_bar(len(plan), description) as advance:
         for file, output in plan.items():
             if not overwrite and _is_newer(output, file) and is_complete(output):
                 up_to_date.append(str(output))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import read
-from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, modalities, progress_bar, readers, samples
+from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, loops, modalities, readers, samples
 from anybind_events.readers.columns import name_file_in_errors
 from anybind_events.simulation.models import MODELS, find_model
 from anybind_events.stream import EventStream, concatenate_streams
@@ -78,7 +78,7 @@ def simulate(
     simulation, totals = find_model(modality, model), RecordingTotals()
     settings = simulation.settings(seed, options)
     frames = 1 if isinstance(sample, np.ndarray) else round(sample.duration * sample.fps)
-    with progress_bar(frames, "simulating") as advance:
+    with loops.progress_bar(frames, "simulating") as advance:
         streams = track_progress(
             totals.count_chunks(_require_events(source, simulation.simulate(sample, seed, options))), advance
         )

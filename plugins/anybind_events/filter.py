@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from anybind.plugin import BadInput, Spec, create_part
+from anybind.plugin import BadInput, create_part, kinds
 
 if TYPE_CHECKING:
     from anybind_events.stream import EventStream
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilterSpec(Spec):
+class FilterSpec(kinds.Spec):
     """A filter of event streams. Target: a `Filter` class, or a function of its options that returns a `Filter`."""
 
     kind: ClassVar[str] = "filter"

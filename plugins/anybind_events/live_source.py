@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from anybind.plugin import Spec, errors
+from anybind.plugin import errors, kinds
 from anybind_events.filter import Filters
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class SourceStalled(errors.BadInput):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SourceSpec(Spec):
+class SourceSpec(kinds.Spec):
     """A live source of events. Target: a `LiveSource` class, or a function of its options that returns one."""
 
     kind: ClassVar[str] = "source"

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from anybind import normalize
-from anybind.plugin import Encoder, OnnxEncoder, errors, export
+from anybind.plugin import Encoder, errors, export
 from anybind_events.encoder_input import EventInput, clamp_options
 from anybind_events.stream import EventStream
 
 
-class OnnxEventEncoder(OnnxEncoder):
+class OnnxEventEncoder(export.OnnxEncoder):
     """An event encoder on the ONNX graph of the image encoder that it is a copy of, as `EventEncoder` in torch."""
 
     def __init__(
@@ -35,7 +35,7 @@ class OnnxEventEncoder(OnnxEncoder):
             BadOption: the options are not a table, the size is negative, or there is no window.
             BadInput, WeightsMismatch: the weights cannot be read, or are of another space or preprocessing.
         """
-        if not isinstance(image_encoder, OnnxEncoder) or not image_encoder.weights:
+        if not isinstance(image_encoder, export.OnnxEncoder) or not image_encoder.weights:
             raise errors.UnsupportedBackend("the image encoder has no ONNX graph with separate weights")
         self.input = EventInput(image_encoder, representation, options, size, direct, windows)
         side = self.input.side

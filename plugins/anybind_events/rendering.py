@@ -21,8 +21,8 @@ from anybind.plugin import (
     errors,
     files,
     find_part,
+    loops,
     modalities,
-    progress_bar,
     windows,
 )
 from anybind_events.animation import ANIMATION_SUFFIXES, write_animation
@@ -273,7 +273,7 @@ def _write_animation(
     scale = ColorScale.from_frames(
         [make_frame(number) for number in sorted({k * n_frames // N_SCALE_FRAMES for k in range(N_SCALE_FRAMES)})]
     )
-    with progress_bar(n_frames, "rendering") as advance, files.atomic_path(output) as temporary:
+    with loops.progress_bar(n_frames, "rendering") as advance, files.atomic_path(output) as temporary:
         images = (colorize_frame(make_frame(number), scale, representation.views) for number in range(n_frames))
         size = write_animation(temporary, output.suffix.lower(), track_progress(images, advance), fps)
     return size, n_frames

@@ -18,8 +18,8 @@ from anybind.plugin import (
     Task,
     errors,
     intervals,
+    loops,
     modalities,
-    progress_bar,
     prompts,
     readers,
     windows,
@@ -97,7 +97,7 @@ class Robustness(Task):
             raise BadOption(f"robustness: expected the modality event, got {modality}")
         texts, truth = self._embed_classes(binder, dataset)
         passes = 1 + len(self.severities) * (2 if self.filters else 1)
-        with progress_bar(passes * len(dataset.items), "evaluating robustness") as advance:
+        with loops.progress_bar(passes * len(dataset.items), "evaluating robustness") as advance:
             embed = Embedding(binder, self.corruption, seed, self.windows, advance)
             clean = embed.embed_clean(dataset.items, on_bad)
             if not clean:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from anybind import AnybindWarning, Space
-from anybind.plugin import BadOption, OnnxEncoder, errors, export
+from anybind.plugin import BadOption, errors, export
 from anybind_export.card import check_files, get_graph_path, read_card
 
 
-class GraphEncoder(OnnxEncoder):
+class GraphEncoder(export.OnnxEncoder):
     """An encoder on a graph with weights, and a registered preprocessing.
 
     Attributes:

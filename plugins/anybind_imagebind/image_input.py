@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import ImageInput, export, readers
+from anybind.plugin import export, readers
 
 SIDE = 224
 """Side of the input square, in pixels."""
@@ -18,7 +18,7 @@ class ImageBindImageInput(export.EncoderInput):
 
     def __init__(self, *, folder: Path | None = None) -> None:
         self.reader_options = {"min_side": readers.REDUCING_GAP * SIDE}
-        self.image = ImageInput(SIDE, mean=IMAGE_MEAN, std=IMAGE_STD)
+        self.image = export.ImageInput(SIDE, mean=IMAGE_MEAN, std=IMAGE_STD)
 
     def preprocess(self, sample: np.ndarray) -> np.ndarray:
         """Map (height, width, 3) uint8 to (3, 224, 224) float32."""

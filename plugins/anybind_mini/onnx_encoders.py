@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from anybind.plugin import BadOption, Encoder, OnnxEncoder, prompts, samples
+from anybind.plugin import BadOption, Encoder, export, prompts, samples
 from anybind_mini.depth_rendering import SETTINGS as DEPTH_SETTINGS
 from anybind_mini.depth_rendering import render_depth
 from anybind_mini.models import (
@@ -29,7 +29,7 @@ from anybind_mini.sound_input import PATCHES_AT_ONCE, READER_OPTIONS, SMALLEST, 
 from anybind_mini.sound_input import SETTINGS as SOUND_SETTINGS
 
 
-class OnnxImageEncoder(OnnxEncoder):
+class OnnxImageEncoder(export.OnnxEncoder):
     """An image encoder: pooled features of EfficientNet-Lite0, as `MiniImageEncoder`."""
 
     reader_options = IMAGE_READER_OPTIONS
@@ -52,7 +52,7 @@ class OnnxImageEncoder(OnnxEncoder):
         return IMAGE_INPUT(sample)
 
 
-class OnnxTextEncoder(OnnxEncoder):
+class OnnxTextEncoder(export.OnnxEncoder):
     """A text encoder, all-MiniLM-L6-v2, for up to 256 tokens, as `MiniTextEncoder`."""
 
     prompt_templates = prompts.DEFINITION_TEMPLATES
@@ -77,7 +77,7 @@ class OnnxTextEncoder(OnnxEncoder):
         return self.input.collate(inputs)
 
 
-class OnnxDepthAsImage(OnnxEncoder):
+class OnnxDepthAsImage(export.OnnxEncoder):
     """A depth encoder: shaded disparity in an image encoder, as `DepthAsImage`."""
 
     def __init__(self, of: Encoder, *, runtime: str = "onnx") -> None:
@@ -90,7 +90,7 @@ class OnnxDepthAsImage(OnnxEncoder):
         Raises:
             BadOption: `of` is not an image encoder on an ONNX graph.
         """
-        if not isinstance(of, OnnxEncoder) or of.modality != "image":
+        if not isinstance(of, export.OnnxEncoder) or of.modality != "image":
             raise BadOption('of: expected an image encoder on an ONNX graph: set of = "@image"')
         self.image = of
         super().__init__(
@@ -108,7 +108,7 @@ class OnnxDepthAsImage(OnnxEncoder):
         return self.image.preprocess(render_depth(sample.metres, sample.fx))
 
 
-class OnnxSoundEncoder(OnnxEncoder):
+class OnnxSoundEncoder(export.OnnxEncoder):
     """An audio encoder: YAMNet, mapped to the text space, as `MiniSoundEncoder`."""
 
     reader_options = READER_OPTIONS

@@ -17,7 +17,7 @@ import PIL.Image
 
 from anybind import AnybindError, BadInput, read, write
 from anybind.commandline import print_text
-from anybind.plugin import modalities, progress_bar
+from anybind.plugin import loops, modalities
 
 MAX_SIDE = 400
 MAX_PIXELS = 1 << 28
@@ -34,7 +34,7 @@ def scale_images(folder: Path, output: Path) -> int:
     if not paths:
         raise BadInput(f"{folder}: expected a folder with images ({', '.join(SUFFIXES)}), got none")
     targets: set[Path] = set()
-    with progress_bar(len(paths), "images") as advance:
+    with loops.progress_bar(len(paths), "images") as advance:
         for path in paths:
             advance(1)
             try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from anybind.plugin import ImageInput, TextInput, errors, export, readers
+from anybind.plugin import errors, export, readers
 
 CLEANINGS = {"_clean_whitespace": "whitespace", "_clean_lower": "lower", "_clean_canonicalize": "canonicalize"}
 """Cleaning of texts by the name of open_clip's function."""
@@ -18,7 +18,7 @@ class OpenClipImageInput(export.EncoderInput):
     """The preprocessing of square images."""
 
     def __init__(self, *, folder: Path | None = None, **settings: Any) -> None:
-        self.image = ImageInput(**settings)
+        self.image = export.ImageInput(**settings)
         self.reader_options = {"min_side": readers.REDUCING_GAP * self.image.side}
 
     def preprocess(self, sample: np.ndarray) -> np.ndarray:
@@ -42,7 +42,7 @@ def read_image_options(preprocess: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def convert_tokenizer(tokenizer: Any) -> TextInput:
+def convert_tokenizer(tokenizer: Any) -> export.TextInput:
     """Convert a tokenizer of open_clip to one without torch, with the same tokens.
 
     Raises:
@@ -52,7 +52,7 @@ def convert_tokenizer(tokenizer: Any) -> TextInput:
 
     clean: Any = CLEANINGS.get(getattr(tokenizer.clean_fn, "__name__", ""), "")
     if isinstance(tokenizer, SimpleTokenizer) and clean and tokenizer.reduction_fn is None:
-        return TextInput.from_clip(tokenizer, clean=clean)
+        return export.TextInput.from_clip(tokenizer, clean=clean)
     inner = getattr(tokenizer, "tokenizer", None)
     if isinstance(tokenizer, HFTokenizer) and clean and not tokenizer.tokenizer_mode:
         backend, side = getattr(inner, "backend_tokenizer", None), getattr(inner, "padding_side", "")
@@ -60,5 +60,5 @@ def convert_tokenizer(tokenizer: Any) -> TextInput:
         if backend is not None and side == "right" and context is not None:
             zero = inner.sep_token_id if tokenizer.strip_sep_token else None  # pyright: ignore[reportOptionalMemberAccess]
             padding: int = inner.pad_token_id  # pyright: ignore[reportOptionalMemberAccess]
-            return TextInput(backend.to_str(), context, padding=padding, fixed=True, clean=clean, zero=zero)
+            return export.TextInput(backend.to_str(), context, padding=padding, fixed=True, clean=clean, zero=zero)
     raise errors.UnsupportedBackend(f"the tokenizer {type(tokenizer).__name__} of this model cannot be exported")

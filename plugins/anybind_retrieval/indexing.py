@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import Binder, EmbeddingStore, Space, load
-from anybind.plugin import BadInput, BadOption, Item, errors, files, progress_bar, windows
+from anybind.plugin import BadInput, BadOption, Item, errors, files, loops, windows
 from anybind.plugin import modalities as known_modalities
 from anybind_retrieval import lance_index
 from anybind_retrieval.file_index import SUFFIX, FileIndex, FileIndexWriter
@@ -264,7 +264,7 @@ def _embed_entries(
 ) -> set[EntryKey]:
     """Embed pending entries and add them to the index, one entry for each window; return their keys."""
     embedded: set[EntryKey] = set()
-    with progress_bar(sum(map(len, pending.values())), "indexing") as advance:
+    with loops.progress_bar(sum(map(len, pending.values())), "indexing") as advance:
         for modality, entries in pending.items():
             target = sources.encoder_modalities[modality]
             embed = _embed_windows if modality == target and known_modalities.has_windows(modality) else _embed_whole

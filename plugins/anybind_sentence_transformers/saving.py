@@ -14,7 +14,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, PreTrainedTokenizerFast
 
 from anybind import Binder
-from anybind.plugin import BadInput, BadOption, ImageInput, TextInput, TorchEncoder, errors, export, files
+from anybind.plugin import BadInput, BadOption, TorchEncoder, errors, export, files
 from anybind_sentence_transformers.clip_layout import convert_encoder, describe_encoder
 from anybind_sentence_transformers.encoders import collect_reports
 from anybind_sentence_transformers.inputs import convert_image, convert_text
@@ -145,24 +145,28 @@ def _save_clip(text: TorchEncoder, image: TorchEncoder, folder: Path) -> None:
     path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def _load_text_input(plan: export.ExportPlan) -> TextInput:
+def _load_text_input(plan: export.ExportPlan) -> export.TextInput:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in plan.files.items():
             (Path(folder) / name).write_bytes(content)
         text_input = export.create_input(plan.encoder, plan.options, folder)
-    if not isinstance(text_input, TextInput) or text_input.zero is not None or text_input.clean == "canonicalize":
+    if (
+        not isinstance(text_input, export.TextInput)
+        or text_input.zero is not None
+        or text_input.clean == "canonicalize"
+    ):
         raise errors.UnsupportedBackend("the tokenizer of its text encoder is not one of CLIP's")
     return text_input
 
 
-def _load_image_input(plan: export.ExportPlan) -> ImageInput:
+def _load_image_input(plan: export.ExportPlan) -> export.ImageInput:
     image_input = getattr(export.create_input(plan.encoder, plan.options, "."), "image", None)
-    if not isinstance(image_input, ImageInput) or image_input.mode == "longest":
+    if not isinstance(image_input, export.ImageInput) or image_input.mode == "longest":
         raise errors.UnsupportedBackend("the preprocessing of its image encoder is not one of CLIP's")
     return image_input
 
 
-def _convert_text_input(text_input: TextInput, start: int, end: int) -> PreTrainedTokenizerFast:
+def _convert_text_input(text_input: export.TextInput, start: int, end: int) -> PreTrainedTokenizerFast:
     """Convert the tokenizer, which cleans texts in Python, to one that normalises them itself."""
     import tokenizers
     from tokenizers import normalizers
@@ -176,7 +180,7 @@ def _convert_text_input(text_input: TextInput, start: int, end: int) -> PreTrain
     )
 
 
-def _convert_image_input(image_input: ImageInput) -> CLIPImageProcessor:
+def _convert_image_input(image_input: export.ImageInput) -> CLIPImageProcessor:
     side = image_input.side
     square = {"height": side, "width": side}
     is_cropped = image_input.mode == "shortest"

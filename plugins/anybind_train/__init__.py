@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from anybind.plugin import CommandSpec, EncoderSpec, KindSpec, Registrar, TaskSpec, hookimpl
+from anybind.plugin import CommandSpec, EncoderSpec, Registrar, TaskSpec, hookimpl, kinds
 from anybind_train.loss import LossSpec
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ COMMANDS = (
 def register(registry: Registrar) -> None:
     """Register the kind `loss`, losses, training tasks, the encoder with learned prompts, and commands."""
     registry.add(
-        KindSpec(
+        kinds.KindSpec(
             name="loss",
             plural="losses",
             summary="terms of a recipe's loss",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from anybind.plugin import BadInput, prefetch, ranks
+from anybind.plugin import BadInput, loops, ranks
 from anybind_train.data import TrainingSet, shuffle_epoch
 from anybind_train.precomputed import is_invalid
 
@@ -61,7 +61,7 @@ class BatchLoader:
         order = shuffle_epoch(len(self._data), self._data.recipe.seed, epoch)
         positions = np.arange(len(self) * self._size).reshape(len(self), self._size)[first:, self._own].ravel().tolist()
         own_size = self._size // self._n_processes
-        loaded = prefetch(
+        loaded = loops.prefetch(
             lambda position: self._load_valid(order, position, epoch), positions, queue_size=QUEUE_BATCHES * own_size
         )
         for batch in range(first, len(self)):

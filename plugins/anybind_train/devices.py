@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from anybind.plugin import BadOption, runtime
+from anybind.plugin import BadOption, loops
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -52,7 +52,7 @@ def tuned_cpu() -> Iterator[None]:
     started before the block keep denormal numbers.
     """
     flushed_before = float(torch.tensor(1e-39) * 0.5) == 0
-    with runtime.keep_freed_memory():
+    with loops.keep_freed_memory():
         torch.set_flush_denormal(True)
         try:
             yield

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from anybind import Binding, EmbeddingStore
-from anybind.plugin import BadInput, BadOption, TorchEncoder, files, progress_bar, ranks
+from anybind.plugin import BadInput, BadOption, TorchEncoder, files, loops, ranks
 from anybind_train.batch_loader import BatchLoader
 from anybind_train.batches import build_batches
 from anybind_train.checks import check_losses, check_spaces
@@ -133,7 +133,7 @@ class TrainingRun:
         start = self.progress.epoch * self.steps_per_epoch + self.progress.batch
         log = MetricsLog(self.output, start) if self._is_main_process else None
         try:
-            with tuned_cpu(), progress_bar(self.steps, self.recipe.name) as advance:
+            with tuned_cpu(), loops.progress_bar(self.steps, self.recipe.name) as advance:
                 advance(start)
                 if start == 0:
                     self._end_epoch(0, log)

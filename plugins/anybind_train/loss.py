@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
-from anybind.plugin import Spec
+from anybind.plugin import kinds
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass(frozen=True, kw_only=True)
-class LossSpec(Spec):
+class LossSpec(kinds.Spec):
     """A term of a recipe's loss. Target: a `Loss` class, or a function of its options that returns a `Loss`."""
 
     kind: ClassVar[str] = "loss"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from anybind import AnybindError, BadInput, EmbeddingStore
-from anybind.plugin import BadOption, Item, TorchEncoder, modalities, prefetch, progress_bar, tables
+from anybind.plugin import BadOption, Item, TorchEncoder, loops, modalities, tables
 from anybind_train.cache import cache_array
 from anybind_train.data import TrainingSet
 
@@ -68,7 +68,7 @@ def prepare_inputs(data: TrainingSet, cache: Path) -> np.ndarray | None:
 
     def fill(array: np.ndarray) -> None:
         indices = list(np.ndindex(shape[:2]))
-        inputs = enumerate(prefetch(lambda index: load_input(*index), indices))
+        inputs = enumerate(loops.prefetch(lambda index: load_input(*index), indices))
         rows = (([position], value.numpy()[None]) for position, value in inputs if value is not None)
         _fill_rows(array, rows, f"{recipe.modality} inputs")
 
@@ -91,7 +91,7 @@ def _fill_rows(array: np.ndarray, batches: Iterator[Rows], label: str) -> None:
     """Fill the rows of an array (versions, items, ...); those that no batch contains become NaN."""
     rows = array.reshape(-1, *array.shape[2:])
     missing = np.ones(len(rows), bool)
-    with progress_bar(len(rows), label) as advance:
+    with loops.progress_bar(len(rows), label) as advance:
         for positions, values in batches:
             rows[positions] = values
             missing[positions] = False
@@ -123,7 +123,7 @@ def _embed_teachers(
         data.invalid.skip(id, type(error)(f"{id}: {str(error).removeprefix(f'{position}: ')}"))
 
     binder = data.binder.with_store(store).without_adapters(data.recipe.teacher)
-    samples = (item for item in prefetch(load_sample, range(len(indices))) if item is not None)
+    samples = (item for item in loops.prefetch(load_sample, range(len(indices))) if item is not None)
     for batch in binder.embed_batches(data.recipe.teacher, samples, on_bad=skip):
         yield [int(id) for id in batch.ids], batch.vectors
 
@@ -137,6 +137,6 @@ def _encode_raw(data: TrainingSet, indices: Sequence[tuple[int, ...]]) -> Iterat
         version, number = indices[position]
         return position, data.call_or_skip(number, lambda: data.load_teacher_input(number, version))
 
-    loaded = (each for each in prefetch(load_input, range(len(indices))) if each[1] is not None)
+    loaded = (each for each in loops.prefetch(load_input, range(len(indices))) if each[1] is not None)
     while batch := list(itertools.islice(loaded, data.recipe.batch_size)):
         yield [position for position, _ in batch], encoder.encode_raw([prepared for _, prepared in batch])

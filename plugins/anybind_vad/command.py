@@ -19,7 +19,7 @@ from anybind.commandline import (
     print_table,
     print_text,
 )
-from anybind.plugin import BadOption, Head, charts, files
+from anybind.plugin import BadOption, Head, files, pages
 from anybind_vad.embedding import BATCH_SIZE
 from anybind_vad.page import save_page
 from anybind_vad.presets import MERGE, PAPER, WINDOW_FRAMES
@@ -125,7 +125,7 @@ def _find_head(name: str, file: Path | None, options: list[str] | None) -> Head:
 def _print_segments(scores: VideoScores, page: Path | None) -> None:
     rows = [
         (
-            *(charts.format_time(seconds, True) for seconds in (segment.start, segment.end, segment.peak)),
+            *(pages.format_time(seconds, True) for seconds in (segment.start, segment.end, segment.peak)),
             f"{segment.score:.4g}",
             f"{segment.first} to {segment.last}",
         )

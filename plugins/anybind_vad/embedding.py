@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, concatenate
-from anybind.plugin import BadInput, HeadInput, errors, prefetch, samples
+from anybind.plugin import BadInput, HeadInput, errors, loops, samples
 from anybind_vad.presets import WindowSettings
 from anybind_vad.recordings import EventRecording, RecordingWindows
 from anybind_vad.video_store import StoredVideo, VideoStore
@@ -128,7 +128,7 @@ class EmbeddedVideo:
         self.times_us = self._windows.times_us
         keys, spans = [], []
         batches = self._windows.iterate_batches(self._batch_size)
-        for number, (batch_key, batch) in enumerate(prefetch(self._embed, batches, workers=1, queue_size=1)):
+        for number, (batch_key, batch) in enumerate(loops.prefetch(self._embed, batches, workers=1, queue_size=1)):
             if key is not None:
                 keys.append(batch_key)
                 spans.append(batch.spans)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import charts, files, pages
+from anybind.plugin import files, pages
 from anybind_vad.scores import VideoScores
 from anybind_vad.segments import Segment
 from anybind_vad.snapshots import Snapshot, select_evenly
@@ -34,7 +34,7 @@ def save_page(path: Path, scores: VideoScores, snapshots: Sequence[Snapshot]) ->
     starts, ends = scores.spans[:, 2], scores.spans[:, 3]
     seconds, end = np.maximum(ends - starts, 1) / 1e6, scores.end_us
     cards = sorted(scores.segments, key=lambda segment: -segment.score)[:MAX_CARDS]
-    score_chart = charts.draw_steps(
+    score_chart = pages.draw_steps(
         scores.times_us / 1e6,
         end / 1e6,
         scores.frame_scores,
@@ -43,7 +43,7 @@ def save_page(path: Path, scores: VideoScores, snapshots: Sequence[Snapshot]) ->
         bands=[(segment.start, segment.end) for segment in scores.segments],
     )
     rates = scores.events / seconds / 1000
-    rate_chart = charts.draw_steps(
+    rate_chart = pages.draw_steps(
         starts / 1e6, end / 1e6, rates, label="event rate in thousands per second", colour=5, height=64
     )
     pages.save_page(
@@ -51,7 +51,7 @@ def save_page(path: Path, scores: VideoScores, snapshots: Sequence[Snapshot]) ->
         "anybind_vad",
         "page.html",
         title=files.portable_name(scores.path.resolve().name),
-        duration=charts.format_time(end / 1e6, True),
+        duration=pages.format_time(end / 1e6, True),
         frames=len(scores.times_us),
         windows=len(scores.spans),
         problem=scores.problem,
@@ -87,7 +87,7 @@ def _make_strip(snapshots: Sequence[Snapshot], end_us: int) -> list[tuple[str, s
     with_frame = [snapshot for snapshot in snapshots if snapshot.frame]
     count = STRIP_IMAGES if len(with_frame) >= STRIP_IMAGES else min(SHORT_STRIP_IMAGES, len(with_frame))
     selected = select_evenly(with_frame, end_us, count)
-    return [(snapshot.frame, charts.format_time(snapshot.middle_us / 1e6, True)) for snapshot in selected]
+    return [(snapshot.frame, pages.format_time(snapshot.middle_us / 1e6, True)) for snapshot in selected]
 
 
 def _make_card(segment: Segment, snapshots: Sequence[Snapshot]) -> dict[str, object]:
@@ -96,9 +96,9 @@ def _make_card(segment: Segment, snapshots: Sequence[Snapshot]) -> dict[str, obj
     at_peak = [snapshot for snapshot in inside if snapshot.overlaps(segment.peak_frame, segment.peak_frame)]
     best = max(at_peak or inside, key=lambda snapshot: snapshot.score, default=None)
     return {
-        "span": f"{charts.format_time(segment.start, True)} to {charts.format_time(segment.end, True)}",
+        "span": f"{pages.format_time(segment.start, True)} to {pages.format_time(segment.end, True)}",
         "frames": f"frames {segment.first} to {segment.last}",
-        "peak": f"{segment.score:.3g} at {charts.format_time(segment.peak, True)}, frame {segment.peak_frame}",
+        "peak": f"{segment.score:.3g} at {pages.format_time(segment.peak, True)}, frame {segment.peak_frame}",
         "frame": best.frame if best else "",
         "events": best.events if best else "",
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import AnybindWarning, Binder, Binding, EmbeddingStore, find_binding, load
-from anybind.plugin import BadInput, BadOption, Head, charts, progress_bar
+from anybind.plugin import BadInput, BadOption, Head, loops, pages
 from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, WindowBatch, get_window_vectors
 from anybind_vad.opening import open_video
 from anybind_vad.presets import (
@@ -150,7 +150,7 @@ def score_video(
         video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,
         max_side=SNAPSHOT_SIDE, store=store)  # fmt: skip
     scorer.prepare(binder)
-    with progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
+    with loops.progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
         spans, events, scores, vectors = score_windows(embedded, scorer, collector, advance, smoothing == SIMILARITY)
     times = np.array(embedded.times_us, np.int64)[: count_scored_frames(spans)]
     smoothed = smooth_frame_scores(spans, scores, times, sigma, vectors)
@@ -240,7 +240,7 @@ def _report_problems(scores: VideoScores, window_frames: int, strict: bool) -> N
     count = len(scores.times_us)
     messages = []
     if scores.problem:
-        end = charts.format_time(scores.end_us / 1e6, True)
+        end = pages.format_time(scores.end_us / 1e6, True)
         messages.append(f"{scores.problem} (scored up to {end}, frame {count - 1})")
         if strict:
             raise BadInput(messages[0])

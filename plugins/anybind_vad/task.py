@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from anybind import AnybindError, AnybindWarning, Binder, EmbeddingStore, Result, load
-from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, Task, errors, files, progress_bar, ranks
+from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, Task, errors, files, loops, ranks
 from anybind_vad.embedding import BATCH_SIZE, EmbeddedVideo, VideoEmbeddings, get_window_vectors
 from anybind_vad.labels import compute_training_labels, compute_window_labels, get_frame_labels, get_video_label
 from anybind_vad.metrics import compute_metrics, compute_roc_auc, compute_roc_curve, draw_roc
@@ -191,7 +191,7 @@ class VideoAnomaly(Task):
             by_rank = ranks.gather([counts.computed - before[0], counts.cached - before[1]])
             totals = [sum(column) for column in zip(*by_rank, strict=True)]
         embedded: dict[str, VideoEmbeddings] = {}
-        with progress_bar(len(unique), "videos") as advance:
+        with loops.progress_bar(len(unique), "videos") as advance:
             for item in unique:
                 try:
                     embedded[item.id] = embed_video(item)

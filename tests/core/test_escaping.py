@@ -114,8 +114,8 @@ def test_tracebacks_are_escaped(run_anybind):
 @pytest.mark.slow
 def test_descriptions_of_progress_bars_are_escaped():
     script = (
-        "from anybind.plugin import progress_bar\n"
-        "with progress_bar(2, 'a\\x1b[2Jb [red]c[/red]') as advance:\n"
+        "from anybind.plugin import loops\n"
+        "with loops.progress_bar(2, 'a\\x1b[2Jb [red]c[/red]') as advance:\n"
         "    advance(1, 'note\\x1b[3J')\n"
     )
     ours, theirs = pty.openpty()

@@ -13,7 +13,7 @@ import anybind
 from anybind import memory
 from anybind.loading import Loader
 from anybind.memory import MemoryBudget, reserve_memory
-from anybind.plugin import BadInput, BadOption, Encoder, Item, modalities, prefetch
+from anybind.plugin import BadInput, BadOption, Encoder, Item, loops, modalities
 from helpers.command import Command
 
 
@@ -37,7 +37,7 @@ def measure_peak(sizes: list[int], budget: MemoryBudget) -> list[int]:
             together.reset()
         return used
 
-    return list(prefetch(reserve, sizes, workers=4))
+    return list(loops.prefetch(reserve, sizes, workers=4))
 
 
 def test_items_of_several_threads_share_the_budget(budget):
@@ -58,7 +58,7 @@ def test_a_failed_item_returns_its_memory(budget):
 
     for _ in range(3):
         with pytest.raises(ValueError, match="damaged"):
-            list(prefetch(fail, [90]))
+            list(loops.prefetch(fail, [90]))
     assert budget.used == 0
 
 
@@ -66,9 +66,9 @@ def test_an_item_that_reserves_twice_or_starts_threads_does_not_wait_for_itself(
     def reserve_again(size: int) -> list[None]:
         reserve_memory(size)
         reserve_memory(size)
-        return list(prefetch(reserve_memory, [90, 90]))
+        return list(loops.prefetch(reserve_memory, [90, 90]))
 
-    assert list(prefetch(reserve_again, [80, 80])) == [[None, None]] * 2
+    assert list(loops.prefetch(reserve_again, [80, 80])) == [[None, None]] * 2
     assert budget.used == 0
 
 

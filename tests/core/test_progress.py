@@ -13,8 +13,8 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import time
-from anybind.plugin import progress_bar
-with progress_bar(3, "embedding things") as advance:
+from anybind.plugin import loops
+with loops.progress_bar(3, "embedding things") as advance:
     for _ in range(3):
         time.sleep(0.15)
         advance(1)
@@ -44,11 +44,11 @@ def test_on_a_terminal_a_bar_is_drawn_on_stderr_and_not_on_stdout():
 def test_nested_loops_draw_two_bars(tmp_path):
     script = tmp_path / "nested.py"
     script.write_text(
-        "from anybind.plugin import progress_bar\n"
+        "from anybind.plugin import loops\n"
         "import time\n"
-        'with progress_bar(2, "outer loop") as outer:\n'
+        'with loops.progress_bar(2, "outer loop") as outer:\n'
         "    for _ in range(2):\n"
-        '        with progress_bar(2, "inner loop") as inner:\n'
+        '        with loops.progress_bar(2, "inner loop") as inner:\n'
         "            time.sleep(0.3)\n"
         "            inner(1)\n"
         "        outer(1)\n"

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from anybind import Space
-from anybind.plugin import EncoderSpec, ImageInput, TorchEncoder, export
+from anybind.plugin import EncoderSpec, TorchEncoder, export
 
 SPACE = Space("tiny", 16, "random")
 
@@ -19,7 +19,7 @@ class TinyImageInput(export.EncoderInput):
     """A small square image."""
 
     def __init__(self, *, folder: Path | None = None, side: int = 8) -> None:
-        self.image = ImageInput(side)
+        self.image = export.ImageInput(side)
 
     def preprocess(self, sample: np.ndarray) -> np.ndarray:
         return self.image(sample)

@@ -13,7 +13,7 @@ import numpy as np
 from mteb.similarity_functions import cos_sim, pairwise_cos_sim
 
 from anybind import AnybindWarning, Binder, concatenate, load, normalize
-from anybind.plugin import BadInput, BadOption, Encoder, progress_bar
+from anybind.plugin import BadInput, BadOption, Encoder, loops
 from anybind_bench.mteb import media
 from anybind_bench.mteb.metadata import BindingMeta, describe_binding, get_column
 
@@ -141,7 +141,7 @@ class MtebEncoder:
             raise BadOption(f"unsupported precision {kwargs['precision']}; supported: float32")
         embeddings = [np.empty((0, self._dim), np.float32)]
         n_batches = len(inputs) if kwargs.get("show_progress_bar", True) else 0
-        with progress_bar(n_batches, f"embedding for {task_metadata.name}") as advance:
+        with loops.progress_bar(n_batches, f"embedding for {task_metadata.name}") as advance:
             for batch in media.iterate_undecoded(inputs):
                 embeddings.append(self._embed_batch(batch))
                 advance(1)

@@ -11,7 +11,7 @@ from mteb.models.model_meta import ModelMeta, ScoringFunction
 from mteb.types import Licenses
 
 from anybind import Binder
-from anybind.plugin import AdapterSpec, Encoder, EncoderSpec, OnnxEncoder, TorchEncoder, find_part, tables
+from anybind.plugin import AdapterSpec, Encoder, EncoderSpec, TorchEncoder, export, find_part, tables
 
 # Types are checked without MTEB, which is an extra.
 # pyright: reportMissingImports=false
@@ -90,7 +90,7 @@ def _count_parameters(encoders: Iterable[Encoder]) -> int | None:
     for encoder in encoders:
         if isinstance(encoder, TorchEncoder):
             sizes |= {id(each): each.numel() for each in encoder.module.parameters()}
-        elif isinstance(encoder, OnnxEncoder) and encoder.weights:
+        elif isinstance(encoder, export.OnnxEncoder) and encoder.weights:
             buffers = ("running_mean", "running_var", "num_batches_tracked")
             sizes |= {id(each): each.size for name, each in encoder.weights.items() if not name.endswith(buffers)}
         else:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from anybind.plugin import charts
+from anybind.plugin import pages
 from anybind_bench.cell import Cell
 from anybind_bench.report.formatting import format_metric, format_published, format_value, is_fraction
 from anybind_bench.report.layout import format_uncertainty
@@ -29,14 +29,14 @@ class MetricChart:
 
     title: str
     unit: str
-    tracks: list[tuple[str, list[charts.Mark]]]
+    tracks: list[tuple[str, list[pages.Mark]]]
 
     @property
     def svg(self) -> str:
         marks = [mark for _, track in self.tracks for mark in track]
         values = (value for mark in marks for value in (mark.value, *(mark.interval or ())))
-        axis = charts.Axis.around(values, MARGIN_PERCENT)
-        return charts.draw_marks(self.tracks, axis, legend=any(len(track) > 1 for _, track in self.tracks))
+        axis = pages.Axis.around(values, MARGIN_PERCENT)
+        return pages.draw_marks(self.tracks, axis, legend=any(len(track) > 1 for _, track in self.tracks))
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CurveChart:
 
     @property
     def svg(self) -> str:
-        return charts.draw_lines(self.lines, x=self.x, y=self.y)
+        return pages.draw_lines(self.lines, x=self.x, y=self.y)
 
 
 def make_metric_charts(suite_table: SuiteTable) -> list[MetricChart]:
@@ -75,26 +75,26 @@ def make_metric_charts(suite_table: SuiteTable) -> list[MetricChart]:
     return metric_charts
 
 
-def _make_marks(suite_table: SuiteTable, position: int, column: Column) -> list[charts.Mark]:
+def _make_marks(suite_table: SuiteTable, position: int, column: Column) -> list[pages.Mark]:
     scale = 100 if column.is_fraction else 1
     marks = [
-        charts.Mark(name, value * scale, format_published(value, column.is_fraction), "hollow", number)
+        pages.Mark(name, value * scale, format_published(value, column.is_fraction), "hollow", number)
         for number, (name, numbers) in enumerate(suite_table.published.items())
         if (value := numbers[position]) is not None
     ]
     if (chance := suite_table.chance[position]) is not None:
-        marks.append(charts.Mark("chance", chance * scale, format_value(chance, column.is_fraction), "reference"))
+        marks.append(pages.Mark("chance", chance * scale, format_value(chance, column.is_fraction), "reference"))
     for colour, row in enumerate(suite_table.binding_rows):
         measured = row.values[position]
         if measured.value is not None:
             bounds, fraction = _get_bounds(measured), column.is_fraction
             text = f"{format_value(measured.value, fraction)} {format_uncertainty(measured, fraction)}".strip()
             interval = None if bounds is None else (bounds[0] * scale, bounds[1] * scale)
-            marks.append(charts.Mark(row.results.name, measured.value * scale, text, "filled", colour, interval))
+            marks.append(pages.Mark(row.results.name, measured.value * scale, text, "filled", colour, interval))
     return marks
 
 
-def _drop_distant_chance(marks: dict[Column, list[charts.Mark]]) -> dict[Column, list[charts.Mark]]:
+def _drop_distant_chance(marks: dict[Column, list[pages.Mark]]) -> dict[Column, list[pages.Mark]]:
     """Drop a chance level so distant that it would squeeze the other marks together."""
     others = [mark.value for each in marks.values() for mark in each if mark.kind != "reference"]
     chances = [mark.value for each in marks.values() for mark in each if mark.kind == "reference"]
@@ -110,7 +110,7 @@ def _get_bounds(value: MetricValue) -> tuple[float, float] | None:
     return value.interval
 
 
-def _make_metric_chart(title: str, marks: dict[Column, list[charts.Mark]]) -> MetricChart:
+def _make_metric_chart(title: str, marks: dict[Column, list[pages.Mark]]) -> MetricChart:
     if len(marks) > 1:
         return MetricChart(title, "%", [(format_metric(column.metric), each) for column, each in marks.items()])
     [(column, column_marks)] = marks.items()

@@ -143,7 +143,7 @@ def _parse_yaml(text: str) -> dict[str, Any]:
     """Parse the YAML that OpenCV writes: numbers, names and matrices; other entries are skipped."""
     fields: dict[str, Any] = {}
     inner: dict[str, Any] | None = None
-    text = re.sub(r"\[[^\]]*\]", lambda match: " ".join(match.group().split()), text)  # data on one line
+    text = re.sub(r"\[[^\]]*\]?", lambda match: " ".join(match.group().split()), text)  # data on one line
     for number, line in enumerate(text.splitlines(), 1):
         line = re.sub(r"(^|\s)#.*", "", line).rstrip()
         if not line or line.startswith(("%YAML", "---", "...")):

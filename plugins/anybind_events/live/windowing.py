@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 
 from anybind import AnybindError
-from anybind.plugin import BadOption, runtime, windows
+from anybind.plugin import BadOption, loops, windows
 from anybind_events.activity import measure_activity
 from anybind_events.filter import Filters, create_filters
 from anybind_events.live import warm_up
@@ -46,7 +46,7 @@ def iterate_windows(
 
     def receive() -> Iterator[LiveWindow]:
         # Windows of a fast camera are large: without this, some wait while the system tidies its memory.
-        with runtime.keep_freed_memory(), runtime.compile_early():
+        with loops.keep_freed_memory(), loops.compile_early():
             try:
                 _warm_up(source, size, step, filters, use_made_up)
             except BaseException:
@@ -67,7 +67,7 @@ def _warm_up(
     """Do once what is done while a source sends: imports, compilation, first use of memory."""
     known_size = source.prepare()
     width, height = size = known_size or warm_up.UNKNOWN_SIZE
-    runtime.touch_memory(min(warm_up.PIXEL_BYTES * width * height, warm_up.MAX_TOUCHED_BYTES))
+    loops.touch_memory(min(warm_up.PIXEL_BYTES * width * height, warm_up.MAX_TOUCHED_BYTES))
 
     def run(filters: Filters) -> None:
         made_up = warm_up.MadeUpSource(size, length, stride)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from anybind.plugin import BadOption, files, progress_bar, windows
+from anybind.plugin import BadOption, files, loops, windows
 from anybind_events.animation import ANIMATION_SUFFIXES, write_animation
 from anybind_events.batch import require_single_file
 from anybind_events.filter import Filters, create_filters
@@ -123,7 +123,7 @@ def reconstruct(
     reconstructor = _create_reconstructor(stream, model, options)
     length = windows.WindowOptions(window=window or max(1, round(1e6 / fps)))
     n_frames = sum(1 for _ in divide_stream(stream, length))
-    with progress_bar(n_frames, "reconstructing") as advance:
+    with loops.progress_bar(n_frames, "reconstructing") as advance:
         images = track_progress(_iterate_images(reconstructor, stream, length), advance)
         if suffix:
             colored = (np.repeat(image[:, :, None], 3, axis=2) for image in images)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from anybind.cli import main
 from anybind.registry import registry
 
 KINDS = [(kind, "") for kind in [*registry().kinds(), "kind"] if kind != "head"]
@@ -59,12 +60,16 @@ def run_python(*arguments: str | Path, site: Path, at: Path | None = None) -> su
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Create a folder with a new plugin of each kind, and `site`, where all are installed."""
     folder = tmp_path_factory.mktemp("new")
-    for name, (kind, target) in NEW.items():
-        package = name.replace("-", "_")
-        options = ["--predicts", target] if target else []
-        command = [sys.executable, "-m", "anybind", "plugins", "new", name, "--kind", kind, *options]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        install(folder / name / package, folder / "site", name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for name, (kind, target) in NEW.items():
+            options = ["--predicts", target] if target else []
+            patch.setattr(sys, "argv", ["anybind", "plugins", "new", name, "--kind", kind, *options])
+            with pytest.raises(SystemExit) as ended:
+                main()
+            assert not ended.value.code
+            package = name.replace("-", "_")
+            install(folder / name / package, folder / "site", name)
     return folder
 
 

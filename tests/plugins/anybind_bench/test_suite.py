@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anybind.errors import BadOption, UnknownName
-from anybind.plugin import KindSpec
+from anybind.plugin import kinds
 from anybind_bench.suite import Evaluation, Suite, SuiteSpec, find_suite
 
 TEXT = """
@@ -44,7 +44,7 @@ def test_suite_is_found_by_name(registry, add_plugin, tmp_path, monkeypatch):
     (package / "__init__.py").touch()
     (package / "table.toml").write_text(TEXT)
     monkeypatch.syspath_prepend(tmp_path)
-    kind = KindSpec(
+    kind = kinds.KindSpec(
         name="suite",
         plural="suites",
         summary="s",

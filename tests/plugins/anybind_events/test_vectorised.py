@@ -79,6 +79,7 @@ def test_bin_files_of_any_content_are_read_alike(tmp_path_factory, events: list[
     assert first == second
 
 
+@pytest.mark.slow
 def test_only_long_recordings_import_numba(tmp_path: Path) -> None:
     """A recording that is read, measured and drawn by NumPy, then again until numba pays off."""
     script = f"""
@@ -97,6 +98,7 @@ assert results[:2] == again[:2] and numpy.array_equal(results[2], again[2])
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_without_numba_long_recordings_are_read_too_and_loops_without_numpy_name_the_package(tmp_path: Path) -> None:
     anybind.write(anybind.read(RECORDING), tmp_path / "a.dat")
     script = f"""

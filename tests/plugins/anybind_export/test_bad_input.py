@@ -17,6 +17,8 @@ from anybind_export.card import hash_files
 
 from .conftest import make_binding
 
+pytestmark = pytest.mark.torch
+
 
 def change_card(folder, change):
     card = json.loads((folder / "card.json").read_text())

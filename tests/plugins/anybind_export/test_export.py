@@ -16,6 +16,8 @@ from anybind_retrieval import build_index, search
 
 from .conftest import make_binding
 
+pytestmark = pytest.mark.torch
+
 
 def test_a_lossless_export_has_the_embeddings_and_the_identity_of_its_source(exported, images):
     source, loaded = anybind.load(make_binding()), anybind.load(f"onnx:{exported}")

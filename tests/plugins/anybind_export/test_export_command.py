@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+pytestmark = pytest.mark.torch
+
 
 def test_the_command_exports_and_prints_figures(cli, image_folder, tmp_path):
     folder = tmp_path / "new"

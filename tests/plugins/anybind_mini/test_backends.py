@@ -12,6 +12,8 @@ import anybind
 from anybind.errors import BadInput, BadOption, UnsupportedBackend, WeightsMismatch
 from anybind.plugin import modalities
 
+pytestmark = pytest.mark.torch
+
 MODALITIES = ("text", "image", "event", "depth", "sound")
 TOLERANCE = 1e-4
 

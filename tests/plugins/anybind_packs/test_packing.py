@@ -15,6 +15,8 @@ from anybind.plugin import BadInput, BadOption, create_part, tensors
 from anybind_packs import load_pack, pack, read_pack
 from anybind_packs.fixed_samples import MAKERS, make_fixed_samples
 
+pytestmark = pytest.mark.torch
+
 
 def make_stream(seed: int) -> object:
     """Simulate a recording of a fixed image."""

@@ -53,6 +53,7 @@ def test_a_folder_keeps_its_structure(cli, folder: Path, command: str) -> None:
     assert list_files(output) == [f"a{suffix}", f"day/b{suffix}", f"day/night/c{suffix}"]
 
 
+@pytest.mark.slow
 def test_the_converted_recordings_of_a_folder_have_the_same_events(cli, folder: Path, stream: EventStream) -> None:
     output = folder.with_name("out")
     record = json.loads(cli("convert", folder, "-o", output, "--format", "aedat4", "--json").out)

@@ -17,6 +17,8 @@ from anybind_events.readers.aedat4 import ALL_EVENTS, EVENT, _join_packets
 from anybind_events.readers.aedat4_lz4 import EVENT_BYTES, PREFIX, read_event_counts, unpack_events
 from anybind_events.readers.aedat4_packets import LZ4, Packets, StreamInfo
 
+pytestmark = pytest.mark.slow  # compiles a decoder, unless numba has cached it
+
 
 def events(count: int, seed: int, regular: bool) -> np.ndarray:
     """Return events of a camera, or incompressible bytes."""

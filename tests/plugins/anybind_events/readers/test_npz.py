@@ -181,6 +181,7 @@ def test_an_archive_with_a_flipped_bit_is_read_or_rejected(
     assert failed == {}
 
 
+@pytest.mark.slow
 def test_an_archive_with_a_flipped_bit_never_gives_another_recording(
     read_damaged: dict[str, EventStream | Exception], written: EventStream
 ) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from anybind.jit import Kernel
-from anybind.plugin import kernel, runtime
+from anybind.plugin import kernel, loops
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def total() -> Kernel:
 def test_small_inputs_are_compiled_inside_the_block_and_stay_so(total: Kernel) -> None:
     values = np.arange(5.0)
     assert total(values) == 10.0
-    with runtime.compile_early():
+    with loops.compile_early():
         assert total(values) == 10.0
     assert total(values) == 10.0
     assert total.calls == [5]  # pyright: ignore[reportAttributeAccessIssue]
@@ -45,7 +45,7 @@ def test_small_inputs_are_compiled_inside_the_block_and_stay_so(total: Kernel) -
 
 def test_without_numba_the_version_in_numpy_is_used(total: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anybind.jit._has_numba", lambda: False)
-    with runtime.compile_early():
+    with loops.compile_early():
         assert total(np.arange(5.0)) == 10.0
     assert total.calls == [5]  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -60,8 +60,8 @@ def test_touched_memory_is_cleared_once() -> None:
         return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
 
     n_bytes = 1 << 26
-    with runtime.keep_freed_memory():
-        first = count_faults(lambda: runtime.touch_memory(n_bytes))
+    with loops.keep_freed_memory():
+        first = count_faults(lambda: loops.touch_memory(n_bytes))
         later = count_faults(lambda: np.ones(n_bytes // 2, np.uint8))
     assert first > 0
     assert later < first / 4 + 10

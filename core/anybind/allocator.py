@@ -1,4 +1,4 @@
-"""Memory and compiled loops of programs that run long: what is allocated again and again, and must never wait."""
+"""Memory of programs that run long: what is allocated again and again, and must never wait."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
-
-from anybind.jit import compile_early as compile_early
 
 KEPT_BYTES = (1 << 31) - 1
 """Bytes of freed memory that the process keeps."""

@@ -1,0 +1,50 @@
+"""Freed memory is kept for the next arrays, measured by page faults in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is configured")
+
+COUNT_FAULTS = """
+import resource
+import numpy as np
+from anybind.plugin import loops
+
+def count_faults(rounds):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        np.ones(32 << 20, np.uint8)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+outside = count_faults(10)
+with loops.keep_freed_memory():
+    np.ones(32 << 20, np.uint8)
+    inside = count_faults(10)
+print(outside, inside, count_faults(10))
+"""
+
+
+def count_faults(**environment: str) -> tuple[int, ...]:
+    """Return the page faults of writing 10 arrays of 32 MiB before, inside and after the block."""
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    result = subprocess.run(
+        [sys.executable, "-c", COUNT_FAULTS], capture_output=True, text=True, check=True, env=variables | environment
+    )
+    return tuple(map(int, result.stdout.split()))
+
+
+def test_arrays_reuse_freed_memory_inside_the_block_only():
+    before, inside, after = count_faults()
+    assert inside < before / 10
+    assert inside < after / 10
+
+
+def test_an_allocator_that_the_user_configured_is_left_alone():
+    before, inside, _ = count_faults(MALLOC_MMAP_THRESHOLD_="1048576")
+    assert inside > before / 2
