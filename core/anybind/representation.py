@@ -44,7 +44,8 @@ class Representation(ABC):
     def draw_windows(self, sample: Any, limit: int) -> list[np.ndarray]:
         """Compute the arrays, (channels, height, width) each, of at most `limit` windows of a sample, at least one.
 
-        All show the region of `find_region`. The default is the array of the whole sample, for representations that choose no windows.
+        All show the region of `find_region`. The default is the array of the whole sample, for representations that
+        choose no windows.
         """
         return [self(sample)]
 
