@@ -25,6 +25,9 @@ from anybind_events.representations.frames import (
 from anybind_events.representations.kernels import count_inside, count_polarities, draw_counts_on_white
 from anybind_events.stream import EventStream
 
+MIN_PART_US = 75_000
+"""Mean duration of the parts of a divided recording, at least; a window of 100 ms stays whole."""
+
 
 @dataclass(frozen=True)
 class CountImage(Representation):
@@ -72,13 +75,16 @@ class CountImage(Representation):
     def draw_windows(self, sample: EventStream, limit: int) -> list[np.ndarray]:
         """Draw the densest window of each of at most `limit` parts with equally many events.
 
-        There are no more parts than windows of that density, so that a short recording stays whole.
+        There are no more parts than windows of that density, and none shorter than 75 ms on average: in less time, what
+        moves moves in one direction, and another part of it shows no other edges.
         """
         box = self._find_box(sample)
         if self.density is None:
             return [self._draw(sample, box)]
-        n_windows = count_inside(sample.x, sample.y, *box) / count_window_events(box, self.density)
-        edges = np.linspace(0, len(sample), max(1, min(limit, int(n_windows))) + 1).astype(np.int64).tolist()
+        duration_us = int(sample.t[-1] - sample.t[0]) if len(sample) else 0
+        n_dense = int(count_inside(sample.x, sample.y, *box) / count_window_events(box, self.density))
+        n_parts = max(1, min(limit, n_dense, duration_us // MIN_PART_US))
+        edges = np.linspace(0, len(sample), n_parts + 1).astype(np.int64).tolist()
         return [self._draw(sample.slice_events(*part), box) for part in itertools.pairwise(edges)]
 
     def __call__(self, sample: EventStream) -> np.ndarray:
