@@ -114,7 +114,8 @@ class LinearProbe(LinearHead):
             ) from error
         with threadpool_limits(1):  # thread synchronisation costs more than a problem of this size
             regression = LogisticRegression(C=self.inverse_penalty, max_iter=2000).fit(rows.vectors, labels)
-        weight, bias = regression.coef_, regression.intercept_
+        # float64 in some versions of scikit-learn, whatever the vectors are
+        weight, bias = regression.coef_.astype(np.float32), regression.intercept_.astype(np.float32)
         if len(weight) == 1:  # for two classes scikit-learn returns one row: the logit of the second class
             weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
         return weight, bias
