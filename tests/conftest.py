@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,10 @@ from helpers.command import run_anybind as run_anybind_process
 # Compiled loops take long at their first call, and machines of continuous integration at any.
 hypothesis.settings.register_profile("anybind", deadline=None)
 hypothesis.settings.load_profile("anybind")
+
+# A shell lets commands in its background ignore Ctrl-C, and so do the processes that they start: tests send it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 ROOT = Path(__file__).resolve().parents[1]
