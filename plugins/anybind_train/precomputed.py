@@ -66,10 +66,16 @@ def prepare_inputs(data: TrainingSet, cache: Path) -> np.ndarray | None:
     sources = modalities.list_sources(modality.name)[1:]
     derivations = {source: dict(modality.derivation(source)) for source in sources}
 
+    def check_shape(value: torch.Tensor) -> torch.Tensor:
+        if value.shape != first.shape:
+            shapes = f"{tuple(first.shape)}, {tuple(value.shape)}"
+            raise BadOption(f"recipe {recipe.name}: inputs differ in shape ({shapes}); set cache_inputs = false")
+        return value
+
     def fill(array: np.ndarray) -> None:
         indices = list(np.ndindex(shape[:2]))
         inputs = enumerate(loops.prefetch(lambda index: load_input(*index), indices))
-        rows = (([position], value.numpy()[None]) for position, value in inputs if value is not None)
+        rows = (([position], check_shape(value).numpy()[None]) for position, value in inputs if value is not None)
         _fill_rows(array, rows, f"{recipe.modality} inputs")
 
     name = f"inputs-{_hash(data, dict(data.student.preprocessing), recipe.student.input_size, derivations)}"
