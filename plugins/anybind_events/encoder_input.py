@@ -37,10 +37,10 @@ class EventInput(export.EncoderInput):
         """
         if options is not None and not isinstance(options, Mapping):
             raise BadOption(f"options: expected a table of representation options, got {options!r}")
-        if size < 0:
-            raise BadOption(f"size: expected 0 or more, got {size}")
-        if windows < 1:
-            raise BadOption(f"windows: expected 1 or more, got {windows}")
+        if not isinstance(size, int) or size < 0:
+            raise BadOption(f"size: expected 0 or more, got {size!r}")
+        if not isinstance(windows, int) or windows < 1:
+            raise BadOption(f"windows: expected 1 or more, got {windows!r}")
         self.image, self.size, self.direct, self.windows = image, size, direct, windows
         self.frame: Representation = create_part("representation", representation, **(options or {}))
         self.representation, self.representation_options = representation, options or {}

@@ -1,4 +1,4 @@
-"""Freed memory is kept for the next arrays, measured by page faults in a process of its own."""
+"""The process reuses freed memory for its next arrays, measured by page faults in a process of its own."""
 
 from __future__ import annotations
 

@@ -101,6 +101,7 @@ def test_windows_are_part_of_the_identity(image_encoder):
     assert "windows" not in one.preprocessing  # identities from before the option stay
 
 
-def test_no_window_is_an_error(image_encoder):
-    with pytest.raises(BadOption, match="windows: expected 1 or more, got 0"):
-        create_encoder(image_encoder, 0)
+@pytest.mark.parametrize("windows", [0, -1, 2.5, "3", None])
+def test_no_window_is_an_error(image_encoder, windows):
+    with pytest.raises(BadOption, match=f"windows: expected 1 or more, got {windows!r}"):
+        create_encoder(image_encoder, windows)
