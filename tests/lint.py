@@ -16,7 +16,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -54,12 +54,15 @@ UNITS = {
 
 Api = Mapping[str, object]
 
+Nodes = Sequence[ast.AST]
+"""All nodes of a source file."""
 
-def check_plugin_imports(path: Path, tree: ast.AST) -> Iterator[str]:
+
+def check_plugin_imports(path: Path, nodes: Nodes) -> Iterator[str]:
     """Plugins import only public modules of core, public names of these, and no other plugin."""
     allowed = {f"anybind.{name}" for name in PUBLIC_MODULES if name} | {"anybind"}
     own = path.relative_to(ROOT / "plugins").parts[0] if path.is_relative_to(ROOT / "plugins") else ""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -79,9 +82,9 @@ def check_plugin_imports(path: Path, tree: ast.AST) -> Iterator[str]:
                     yield f"line {node.lineno}: {alias.name} is not in {node.module}.__all__"
 
 
-def check_unpickling(path: Path, tree: ast.AST) -> Iterator[str]:
+def check_unpickling(path: Path, nodes: Nodes) -> Iterator[str]:
     """Nothing executes a pickle."""
-    for node in ast.walk(tree):
+    for node in nodes:
         names = {getattr(node, "attr", None), getattr(node, "id", None)}
         if names & {"pickle", "Unpickler"}:
             yield f"line {getattr(node, 'lineno', 0)}: uses pickle"
@@ -95,55 +98,55 @@ def check_unpickling(path: Path, tree: ast.AST) -> Iterator[str]:
             yield f"line {node.lineno}: torch.load without weights_only=True"
 
 
-def check_printing(path: Path, tree: ast.AST) -> Iterator[str]:
+def check_printing(path: Path, nodes: Nodes) -> Iterator[str]:
     """Text is printed by `print_text`, `print_table` and `print_json`, which escape control characters."""
     if path.parent.name == "anybind" and path.name in ("commandline.py", "cli.py"):
         return
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Call):
             function = ast.unparse(node.func)
             if re.fullmatch(r"((typer|click|rich)\.)?(s?echo|print)|sys\.std(out|err)\.write", function):
                 yield f"line {node.lineno}: {function} prints text unescaped; use anybind.commandline.print_text"
 
 
-def check_lengths(path: Path, tree: ast.AST) -> Iterator[str]:
+def check_lengths(path: Path, nodes: Nodes) -> Iterator[str]:
     """Files and functions are short enough to read at once."""
     lines = len(path.read_text(encoding="utf-8").splitlines())
     if lines > LONGEST_FILE:
         yield f"{lines} lines, more than {LONGEST_FILE}"
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
             length = node.end_lineno - node.lineno + 1
             if length > LONGEST_FUNCTION:
                 yield f"line {node.lineno}: {node.name} has {length} lines, more than {LONGEST_FUNCTION}"
 
 
-def check_core_names_no_modality(path: Path, tree: ast.AST) -> Iterator[str]:
+def check_core_names_no_modality(path: Path, nodes: Nodes) -> Iterator[str]:
     """Core handles every modality alike: none is named in its code (docstrings aside)."""
     modalities = {part.name for part in list_parts(ModalitySpec)}
     docstrings = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and node.value in modalities and id(node) not in docstrings:
             yield f"line {node.lineno}: names the modality {node.value!r}"
 
 
 def source_complaints(root: Path = ROOT) -> Iterator[str]:
     """Complaints about source files."""
-    rules: dict[str, list[Callable[[Path, ast.AST], Iterator[str]]]] = {
+    rules: dict[str, list[Callable[[Path, Nodes], Iterator[str]]]] = {
         "core": [check_unpickling, check_lengths, check_printing, check_core_names_no_modality],
         "plugins": [check_unpickling, check_lengths, check_printing, check_plugin_imports],
     }
     for folder, checks in rules.items():
         for path in sorted((root / folder).rglob("*.py")):
-            tree = ast.parse(path.read_text(encoding="utf-8"))
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
             for check in checks:
-                yield from (f"{path.relative_to(root).as_posix()}: {complaint}" for complaint in check(path, tree))
+                yield from (f"{path.relative_to(root).as_posix()}: {complaint}" for complaint in check(path, nodes))
 
 
 def own_names(module: ModuleType) -> list[str]:
@@ -283,10 +286,9 @@ def api_complaints(api: Api, listed: Iterable[str]) -> Iterator[str]:
         count = len(own_names(module))
         if count > most:
             yield f"anybind{'.' * bool(prefix)}{prefix}: {count} public names, more than {most}"
-    for name, value in api_members(api):
-        yield from (
-            f"anybind.{name} {complaint}" for complaint in check_description(name, value, dict(api_members(api)))
-        )
+    described = dict(api_members(api))
+    for name, value in described.items():
+        yield from (f"anybind.{name} {complaint}" for complaint in check_description(name, value, described))
     expected = dict(line.split(" ", 1) for line in listed if line and not line.startswith("#"))
     current = signatures(api)
     for name in sorted(current.keys() | expected.keys()):

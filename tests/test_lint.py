@@ -23,6 +23,10 @@ from lint import (
 )
 
 
+def parse(source: str) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source)))
+
+
 @pytest.mark.parametrize(
     ("source", "complaint"),
     [
@@ -35,7 +39,7 @@ from lint import (
 )
 def test_a_plugin_that_imports_what_is_not_public_is_reported(source, complaint):
     path = ROOT / "plugins" / "anybind_mini" / "planted.py"
-    assert list(check_plugin_imports(path, ast.parse(source))) == [f"line 1: {complaint}"]
+    assert list(check_plugin_imports(path, parse(source))) == [f"line 1: {complaint}"]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +54,7 @@ def test_a_plugin_that_imports_what_is_not_public_is_reported(source, complaint)
 )
 def test_a_plugin_may_import_public_names_its_own_modules_and_declared_kinds(source):
     path = ROOT / "plugins" / "anybind_mini" / "planted.py"
-    assert list(check_plugin_imports(path, ast.parse(source))) == []
+    assert list(check_plugin_imports(path, parse(source))) == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,7 @@ def test_a_plugin_may_import_public_names_its_own_modules_and_declared_kinds(sou
     ],
 )
 def test_what_would_unpickle_is_reported(source):
-    assert list(check_unpickling(Path("planted.py"), ast.parse(source)))
+    assert list(check_unpickling(Path("planted.py"), parse(source)))
 
 
 @pytest.mark.parametrize(
@@ -72,22 +76,22 @@ def test_what_would_unpickle_is_reported(source):
     ["typer.echo(path)", "typer.secho(path)", "click.echo(path)", "echo(path)", "print(1)", "sys.stdout.write('')"],
 )
 def test_printing_without_escapes_is_reported_outside_of_the_command_line(source):
-    [complaint] = check_printing(ROOT / "plugins" / "anybind_mini" / "planted.py", ast.parse(source))
+    [complaint] = check_printing(ROOT / "plugins" / "anybind_mini" / "planted.py", parse(source))
     assert "use anybind.commandline.print_text" in complaint
-    assert list(check_printing(ROOT / "core" / "anybind" / "cli.py", ast.parse(source))) == []
-    assert list(check_printing(ROOT / "core" / "anybind" / "planted.py", ast.parse("print_text(path)"))) == []
+    assert list(check_printing(ROOT / "core" / "anybind" / "cli.py", parse(source))) == []
+    assert list(check_printing(ROOT / "core" / "anybind" / "planted.py", parse("print_text(path)"))) == []
 
 
 def test_long_files_and_long_functions_are_reported(tmp_path):
     path = tmp_path / "planted.py"
     path.write_text("def long():\n" + "    pass\n" * 340)
-    complaints = list(check_lengths(path, ast.parse(path.read_text())))
+    complaints = list(check_lengths(path, parse(path.read_text())))
     assert [complaint.split(",")[0] for complaint in complaints] == ["341 lines", "line 1: long has 341 lines"]
 
 
 def test_core_that_names_a_modality_is_reported_unless_in_a_docstring():
-    tree = ast.parse('"""image"""\nif modality == "image":\n    pass')
-    assert list(check_core_names_no_modality(Path("planted.py"), tree)) == ["line 2: names the modality 'image'"]
+    nodes = parse('"""image"""\nif modality == "image":\n    pass')
+    assert list(check_core_names_no_modality(Path("planted.py"), nodes)) == ["line 2: names the modality 'image'"]
 
 
 def silent(rate: float, values: np.ndarray) -> np.ndarray:
