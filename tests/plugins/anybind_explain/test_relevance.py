@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 import anybind
-from anybind import BadInput
+from anybind import BadInput, Binding
 from anybind.binding import ConfiguredPart
 from anybind.encoder import Encoder
 from anybind.errors import BadOption, UnknownName
@@ -155,3 +156,20 @@ def test_a_flat_map_warns_and_a_map_of_a_named_object_does_not(mini, two_objects
     monkeypatch.setattr("anybind_explain.pairs.FLAT_AREA", 0.01)
     with pytest.warns(anybind.AnybindWarning, match="image, 'a cat': map of 7 x 7 cells, flat"):
         relevance(two_objects, "a cat", binding=mini)
+
+
+def test_the_map_of_several_windows_is_the_mean_of_their_maps(mini, two_objects):
+    def load_with_windows(windows: int) -> anybind.Binder:
+        options = {"representation": "count-image", "options": {"crop": False, "density": 0.2}, "size": 96}
+        event = Binding.configure("event-encoder", image_encoder="@image", windows=windows, **options)
+        binding = mini.binding
+        encoders = {**binding.encoders, "event": event}
+        return anybind.Binder(Binding("windows", encoders, space=binding.space, adapters=binding.adapters))
+
+    recording = anybind.derive("event", two_objects, seed=0)
+    edges = np.linspace(0, len(recording), 4).round().astype(int)
+    parts = [recording[first:last] for first, last in itertools.pairwise(edges)]
+    maps = [explain_pair(load_with_windows(1), "event", part, "a cat").grid for part in parts]
+    assert not np.allclose(maps[0], maps[1])
+    explanation = explain_pair(load_with_windows(3), "event", recording, "a cat")
+    np.testing.assert_allclose(explanation.grid, np.mean(maps, axis=0), rtol=1e-4, atol=1e-7)
