@@ -78,8 +78,12 @@ class DvInput(LiveSource):
         size = int.from_bytes(start, "little")
         if not 0 < size <= MAX_HEADER_BYTES:
             raise BadInput(f"{self._name}: expected the header of a network writer of dv-processing, got other data")
+        if not (header := self._read(connection, size)):
+            if self._closed:
+                return
+            raise BadInput(f"{self._name}: the connection ended before the header")
         try:
-            compression, _, streams = read_stream_header(self._read(connection, size))
+            compression, _, streams = read_stream_header(header)
         except BadInput as error:
             raise BadInput(f"{self._name}: {error}") from error
         infos = {number: each for number, each in streams.items() if each.kind == "EVTS" and each.width and each.height}

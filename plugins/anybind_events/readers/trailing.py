@@ -24,12 +24,12 @@ def note_second_recording(path: Path, file: IO[bytes], start: int, signature: by
         strict: raise an error instead of a warning.
     """
     file.seek(start)
-    kept = b""
+    tail = b""
     while block := file.read(BLOCK_BYTES):
-        data = kept + block
+        data = tail + block
         if (index := data.find(signature)) >= 0:
-            return note_trailing_bytes(path, file.seek(0, os.SEEK_END) - (start - len(kept) + index), strict)
-        start, kept = start + len(block), data[-len(signature) + 1 :]
+            return note_trailing_bytes(path, file.seek(0, os.SEEK_END) - (start - len(tail) + index), strict)
+        start, tail = start + len(block), data[-len(signature) + 1 :]
     return {}
 
 
@@ -38,7 +38,7 @@ def note_trailing_bytes(path: Path, n_bytes: int, strict: bool) -> dict[str, int
 
     Args:
         path: the file.
-        n_bytes: number of bytes after the end; 0 is no warning.
+        n_bytes: number of bytes after the end; no warning for 0.
         strict: raise an error instead.
 
     Raises:
