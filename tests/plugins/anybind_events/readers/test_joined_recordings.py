@@ -31,10 +31,10 @@ def make_stream(start_us: int = 0) -> EventStream:
     return EventStream(x, y, t, RANDOM.integers(0, 2, EVENTS), 34, 34)
 
 
-def read_noting(path: Path, **options: object) -> tuple[EventStream, str]:
+def read_noting(path: Path) -> tuple[EventStream, str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        stream = anybind.read(path, **options)
+        stream = anybind.read(path)
     return stream, "; ".join(str(each.message) for each in caught if each.category is AnybindWarning)
 
 
