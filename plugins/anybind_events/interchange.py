@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 import numpy as np
 
 from anybind.plugin import BadInput
-from anybind_events.disorder import build_ordered_stream
+from anybind_events.disorder import SORT_HINT, TimeOrder, build_ordered_stream
 from anybind_events.polarity import PolarityDecoder, PolarityOption
 from anybind_events.readers.column_statistics import ColumnStatistics
 from anybind_events.readers.columns import check_options, find_smallest_sensor, infer_unit, scale_coordinates
@@ -82,7 +82,11 @@ def from_structured(
         "t": convert_to_microseconds(table["t"], unit.name),
         "p": PolarityDecoder(polarity).decode(table["p"]),
     }
-    return build_ordered_stream(columns, width, height, on_disorder, notes=notes, time_unit=unit)
+    times = None if on_disorder == "sort" else TimeOrder()
+    stream = build_ordered_stream(columns, width, height, on_disorder, times=times, notes=notes, time_unit=unit)
+    if times:
+        times.warn("event array", SORT_HINT)
+    return stream
 
 
 def _infer_unit(times: np.ndarray, notes: dict[str, int]) -> TimeUnit:

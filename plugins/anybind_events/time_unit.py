@@ -71,7 +71,7 @@ def split_unit(name: str) -> tuple[str, TimeUnit | None]:
 def parse_unit(text: object, origin: str) -> TimeUnit | None:
     """Return the unit that a text names, such as an attribute of a dataset; None for anything else."""
     text = text.decode(errors="replace") if isinstance(text, bytes) else str(text)
-    unit = UNIT_NAMES.get(text.strip().lower())
+    unit = UNIT_NAMES.get(text.partition(" since ")[0].strip().lower())  # as NetCDF writes it
     return TimeUnit(unit, origin) if unit else None
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from anybind_media.sound_headers import W64, PatchedFile, find_undeclared
 from anybind_media.sound_parts import LARGE_SAMPLES, AudioFile
 
 if TYPE_CHECKING:
-    import soundfile
+    from anybind_media.sequential_sound import SequentialFile
 
 MAX_SAMPLES = 1 << 27
 """Default limit of the samples of all channels (512 MiB): 46 minutes at 48 kHz."""
@@ -47,19 +46,11 @@ WRITE_FORMATS = {
 """Container and encoding of written files, by suffix."""
 OGG_FLAC = b"\x7fFLAC"
 OGG_AUDIO_MARKS = (b"\x01vorbis", b"OpusHead", OGG_FLAC)
-OGG_TAIL_BYTES = 1 << 17
-"""Bytes at the end of an Ogg file that contain its last page, of at most 64 KiB."""
-LAST_PAGE_FLAG = 4
-"""Flag of the last page of an Ogg stream."""
 HEAD_BYTES = 4096
-UNKNOWN_BYTES = 0x7FFF0000
-"""Lengths from this value are placeholders of files written to a pipe."""
 MAX_SAMPLES_PER_BYTE = 1 << 13
 """More than a byte of FLAC can hold, the densest format: a header that declares more is wrong, or has no length."""
 PART_BYTES = 1 << 24
 """About the memory of the parts of an `AudioFile`."""
-DECLARED_LENGTH = re.compile(r": (\d+) \(should be (\d+)\)")
-"""libsndfile's note on a declared length that differs from the file."""
 
 
 class SoundReader(Reader):
@@ -224,13 +215,13 @@ def _open_clip(path: Path, start: float, duration: float | None, strict: bool, t
         yield Clip(opened.rate, opened.channels, _check_blocks(path, blocks, start, strict), declared)
 
 
-def _make_clip(path: Path, file: soundfile.SoundFile, start: float, duration: float | None, strict: bool) -> Clip:
+def _make_clip(path: Path, file: SequentialFile, start: float, duration: float | None, strict: bool) -> Clip:
     span = _get_range(path, file, start, duration)
     is_known = file.frames <= MAX_SAMPLES_PER_BYTE * path.stat().st_size
     rest = file.frames - span.first if is_known else 0
     declared = rest if span.count is None else min(rest, span.count)
     blocks = _read_blocks(path, file, span, strict)
-    return Clip(file.samplerate, file.channels, blocks, declared, is_exact=is_known and file.seekable())
+    return Clip(file.samplerate, file.channels, blocks, declared, is_exact=is_known and file.can_seek)
 
 
 def _check_blocks(path: Path, blocks: Iterator[np.ndarray], start: float, strict: bool) -> Iterator[np.ndarray]:
@@ -249,7 +240,7 @@ def _check_blocks(path: Path, blocks: Iterator[np.ndarray], start: float, strict
         raise BadInput(f"{path}: no audio from start {start} s on")
 
 
-def _get_range(path: Path, file: soundfile.SoundFile, start: float, duration: float | None) -> _SampleRange:
+def _get_range(path: Path, file: SequentialFile, start: float, duration: float | None) -> _SampleRange:
     span = _convert_to_samples(file.samplerate, start, duration)
     if span.first and span.first >= file.frames:
         raise BadInput(f"{path}: start {start} s is beyond its duration of {file.frames / file.samplerate:.3f} s")
@@ -261,9 +252,11 @@ def _convert_to_samples(rate: int, start: float, duration: float | None) -> _Sam
 
 
 @contextlib.contextmanager
-def _open_file(path: Path, patched: PatchedFile | None = None) -> Iterator[soundfile.SoundFile]:
+def _open_file(path: Path, patched: PatchedFile | None = None) -> Iterator[SequentialFile]:
     """Open a file, or a file with a corrected header."""
     import soundfile
+
+    from anybind_media.sequential_sound import SequentialFile
 
     # soundfile takes a name that ends in .raw for samples without a header; a file object has no name that it reads.
     is_named_raw = patched is None and path.suffix.lower() == ".raw"
@@ -271,7 +264,7 @@ def _open_file(path: Path, patched: PatchedFile | None = None) -> Iterator[sound
     with source or contextlib.nullcontext():
         try:
             # Bytes, since a path need not be valid UTF-8.
-            file = soundfile.SoundFile(source or os.fsencode(path))  # pyright: ignore[reportArgumentType]
+            file = SequentialFile(source or os.fsencode(path))  # pyright: ignore[reportArgumentType]
         except soundfile.LibsndfileError as error:
             reason = _get_reason(error)
             if "SF_INFO" in reason:
@@ -281,15 +274,17 @@ def _open_file(path: Path, patched: PatchedFile | None = None) -> Iterator[sound
             yield file
 
 
-def _read_blocks(path: Path, file: soundfile.SoundFile, span: _SampleRange, strict: bool) -> Iterator[np.ndarray]:
+def _read_blocks(path: Path, file: SequentialFile, span: _SampleRange, strict: bool) -> Iterator[np.ndarray]:
     """Read samples, float32 (n, channels), up to the end or the first damage, which is reported."""
     import soundfile
 
-    problem = _explain_truncation(path, file)
+    from anybind_media.sequential_sound import explain_truncation
+
+    problem = explain_truncation(path, file)
     n_read = 0
     try:
         if span.first:
-            file.seek(span.first)
+            file.move_to(span.first)
         while span.count is None or n_read < span.count:
             count = BLOCK_SAMPLES if span.count is None else min(BLOCK_SAMPLES, span.count - n_read)
             block = file.read(count, "float32", True)
@@ -308,22 +303,6 @@ def _read_blocks(path: Path, file: soundfile.SoundFile, span: _SampleRange, stri
     if strict or not n_read:
         raise BadInput(f"{path}: incomplete audio file: {problem}; copy it again")
     warnings.warn(f"{path}: incomplete audio file, read partially: {problem}", AnybindWarning, stacklevel=2)
-
-
-def _explain_truncation(path: Path, file: soundfile.SoundFile) -> str | None:
-    """Explain why a file is truncated, by its header and its end; None if it is not."""
-    if file.format == "OGG":
-        with path.open("rb") as raw:
-            size = raw.seek(0, os.SEEK_END)
-            raw.seek(max(0, size - OGG_TAIL_BYTES))
-            tail = raw.read()
-        last = tail.rfind(b"OggS")
-        is_complete = last >= 0 and len(tail) > last + 5 and tail[last + 5] & LAST_PAGE_FLAG
-        return None if is_complete else f"truncated at byte {size}, before the last page"
-    lengths = [(int(declared), int(actual)) for declared, actual in DECLARED_LENGTH.findall(file.extra_info)]
-    if any(actual < declared < UNKNOWN_BYTES for declared, actual in lengths):
-        return f"truncated at byte {path.stat().st_size}, less than declared in the header"
-    return None
 
 
 def _get_reason(error: Exception) -> str:

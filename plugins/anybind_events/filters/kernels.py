@@ -146,11 +146,11 @@ def map_pixels(
 
 @kernel
 def weigh_neighbours(counts: np.ndarray, pixel: int, stride: int, sides: int) -> float:
-    """Return the mean count of a pixel's 8 neighbours; `sides` of them are outside the sensor, with a count of 0."""
+    """Return the mean count of a pixel's 8 neighbours (0 without any); `sides` are outside, with a count of 0."""
     total = np.int64(counts[pixel - 1]) + counts[pixel + 1]
     for row in (pixel - stride, pixel + stride):
         total += np.int64(counts[row - 1]) + counts[row] + counts[row + 1]
-    return total / (8 - sides)
+    return total / max(8 - sides, 1)
 
 
 @kernel

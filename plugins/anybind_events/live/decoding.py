@@ -11,12 +11,12 @@ import numpy as np
 
 from anybind.plugin import BadInput
 from anybind_events.readers.blocks import BLOCK_BYTES, DecodingPass, EventColumns
-from anybind_events.readers.columns import build_streams
+from anybind_events.readers.columns import build_streams, name_file_in_errors
 from anybind_events.readers.evt2 import Evt2Reader, RawReader
 from anybind_events.readers.evt3 import Evt3Reader
 from anybind_events.readers.evt21 import Evt21Reader
 from anybind_events.readers.text import find_layout
-from anybind_events.readers.text_lines import COMMENTS, TextLayout, parse_lines
+from anybind_events.readers.text_lines import COMMENTS, TextLayout, is_event, parse_lines, split_fields
 from anybind_events.stream import EventStream
 
 READ_BYTES = 1 << 16
@@ -52,7 +52,7 @@ class _ByteFile:
 
 
 def decode_bytes(
-    read: ReadBytes, name: str, *, size: tuple[int, int] | None, columns: str | None, time_unit: str
+    read: ReadBytes, name: str, *, size: tuple[int, int] | None, columns: str | None, time_unit: str | None
 ) -> Iterator[EventStream]:
     """Decode bytes of EVT2, EVT2.1 or EVT3 with their header, or lines of text, as they arrive.
 
@@ -61,10 +61,11 @@ def decode_bytes(
         name: what to call the source in errors.
         size: (width, height) of the sensor in pixels. [default: the one in the header]
         columns: order of the columns of a text, such as `txyp`. [default: that of its header]
-        time_unit: unit of the times of a text without one: s, ms, us or ns.
+        time_unit: unit of the times of a text without one: s, ms, us or ns. [default: us for whole numbers]
 
     Raises:
-        BadInput: another format, an invalid line, or an unknown size of the sensor.
+        BadInput: another format, an invalid line, times with fractions of an unknown unit, or an unknown size of the
+            sensor.
     """
     head = read(READ_BYTES)
     while head.startswith(HEADER_PREFIX) and _has_open_header(head) and (more := read(READ_BYTES)):
@@ -80,7 +81,7 @@ def decode_bytes(
 def prepare_decoding() -> None:
     """Decode a few bytes of each format: what runs for the first time takes longer."""
     for sample in SAMPLES:
-        for _ in decode_bytes(io.BytesIO(sample).read, "sample", size=(8, 8), columns=None, time_unit="us"):
+        for _ in decode_bytes(io.BytesIO(sample).read, "sample", size=(8, 8), columns=None, time_unit=None):
             pass
 
 
@@ -104,13 +105,17 @@ def _decode_words(
         before, notes = notes, decoding.collect_notes()
         yield block.build_stream(size, dict(Counter(notes) - Counter(before)))
     if decoding.truncated_bytes:
-        x = np.empty(0, np.uint16)
-        empty = EventStream(x, x, x.astype(np.int64), x.astype(bool), *size)
-        yield empty.with_notes({"truncated_bytes": decoding.truncated_bytes}, None)
+        yield _create_empty(size, decoding.truncated_bytes)
+
+
+def _create_empty(size: tuple[int, int], truncated_bytes: int) -> EventStream:
+    """Create a stream without events that notes incomplete data at the end."""
+    x = np.empty(0, np.uint16)
+    return EventStream(x, x, x.astype(np.int64), x.astype(bool), *size, {"truncated_bytes": truncated_bytes})
 
 
 def _decode_text(
-    read: ReadBytes, head: bytes, path: Path, size: tuple[int, int] | None, columns: str | None, time_unit: str
+    read: ReadBytes, head: bytes, path: Path, size: tuple[int, int] | None, columns: str | None, time_unit: str | None
 ) -> Iterator[EventStream]:
     while _count_data_lines(head) < 3 and len(head) < MAX_HEADER_BYTES and (more := read(READ_BYTES)):
         head += more
@@ -122,18 +127,27 @@ def _decode_text(
         raise BadInput(f"{path}: the columns have no names; give columns=, such as xytp")
     if (size := size or layout.size) is None:
         raise BadInput(f"{path}: the size of the sensor is unknown; give size=, such as 640x480")
-    started = False
+    started, rest = False, bytearray()
+    unit = layout.unit.name if layout.unit else time_unit
 
     def iterate_batches(_: int) -> Iterator[list[np.ndarray]]:
         nonlocal started
         if started:  # to infer what is uncertain, the data would be needed from the beginning
             raise BadInput(f"{path}: polarities of uncertain meaning: expected 0 and 1, or -1 and 1")
         started = True
-        return _iterate_lines(read, head[layout.start :], layout)
+        batches = _iterate_lines(read, head[layout.start :], layout, rest)
+        return batches if unit else map(require_whole_times, batches)
 
-    yield from build_streams(
-        iterate_batches, 1, order=order, size=size, time_unit=layout.unit.name if layout.unit else time_unit, path=path
-    )
+    def require_whole_times(batch: list[np.ndarray]) -> list[np.ndarray]:
+        times = batch[order.index("t")]
+        if times.dtype.kind == "f" and (np.rint(times) != times).any():
+            raise BadInput("times with fractions of an unknown unit; give time_unit=, such as s")
+        return batch
+
+    with name_file_in_errors(path):
+        yield from build_streams(iterate_batches, 1, order=order, size=size, time_unit=unit or "us", path=path)
+    if rest:
+        yield _create_empty(size, len(rest))
 
 
 def _count_data_lines(head: bytes) -> int:
@@ -141,8 +155,8 @@ def _count_data_lines(head: bytes) -> int:
     return sum(bool(line.strip()) and not line.startswith(COMMENTS) for line in complete)
 
 
-def _iterate_lines(read: ReadBytes, data: bytes, layout: TextLayout) -> Iterator[list[np.ndarray]]:
-    """Yield the columns of complete lines as they arrive."""
+def _iterate_lines(read: ReadBytes, data: bytes, layout: TextLayout, rest: bytearray) -> Iterator[list[np.ndarray]]:
+    """Yield the columns of complete lines as they arrive; `rest` gets an incomplete last one."""
     line, more = layout.line, data
     while more:
         cut = data.rfind(b"\n") + 1
@@ -154,5 +168,7 @@ def _iterate_lines(read: ReadBytes, data: bytes, layout: TextLayout) -> Iterator
             raise BadInput(f"line {line}: longer than {MAX_HEADER_BYTES} bytes")
         more = read(READ_BYTES)
         data += more
-    if data.strip():
+    if is_event(split_fields(data, layout.delimiter), layout):
         yield list(parse_lines(data, line, layout))[:4]
+    elif data.strip() and not data.lstrip().startswith(COMMENTS):
+        rest += data

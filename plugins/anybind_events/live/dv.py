@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption
+from anybind_events.disorder import TimeOrder
 from anybind_events.live.pipe import POLL_S
 from anybind_events.live_source import LiveSource
 from anybind_events.readers.aedat4 import EVENT, build_events, find_events
@@ -23,7 +24,6 @@ from anybind_events.stream import EventStream
 
 CONNECT_S = 5.0
 MAX_HEADER_BYTES = 1 << 20
-LONG_AGO_US = -(1 << 62)
 
 
 class DvInput(LiveSource):
@@ -57,7 +57,7 @@ class DvInput(LiveSource):
         for compression in (LZ4, ZSTD):
             create_unpacker(compression)
         for data in (bytes(EVENT.itemsize), bytearray(EVENT.itemsize)):
-            build_events(np.frombuffer(data, EVENT), 1, 1, LONG_AGO_US, {})
+            build_events(np.frombuffer(data, EVENT), 1, 1, TimeOrder(), {})
         return None
 
     def chunks(self) -> Iterator[EventStream]:
@@ -78,8 +78,12 @@ class DvInput(LiveSource):
         size = int.from_bytes(start, "little")
         if not 0 < size <= MAX_HEADER_BYTES:
             raise BadInput(f"{self._name}: expected the header of a network writer of dv-processing, got other data")
+        if not (header := self._read(connection, size)):
+            if self._closed:
+                return
+            raise BadInput(f"{self._name}: the connection ended before the header")
         try:
-            compression, _, streams = read_stream_header(self._read(connection, size))
+            compression, _, streams = read_stream_header(header)
         except BadInput as error:
             raise BadInput(f"{self._name}: {error}") from error
         infos = {number: each for number, each in streams.items() if each.kind == "EVTS" and each.width and each.height}
@@ -98,7 +102,7 @@ class DvInput(LiveSource):
                 events = np.frombuffer(find_events(unpack(memoryview(packet))), EVENT)
             except (RuntimeError, ValueError, struct.error) as error:  # lz4 raises the first
                 raise BadInput(f"{self._name}: damaged packet: {error}") from error
-            yield build_events(events, info.width, info.height, LONG_AGO_US, {})
+            yield build_events(events, info.width, info.height, TimeOrder(), {})
 
     def _read(self, connection: socket.socket, count: int) -> bytes:
         """Return exactly so many bytes; none at the end of the connection, or once the source is closed.

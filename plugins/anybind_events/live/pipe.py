@@ -21,14 +21,15 @@ class StandardInput(LiveSource):
     """Bytes of EVT2, EVT2.1 or EVT3 with their header, or lines of text, on the standard input."""
 
     def __init__(
-        self, *, size: str | None = None, columns: str | None = None, time_unit: str = "us", descriptor: int = 0
+        self, *, size: str | None = None, columns: str | None = None, time_unit: str | None = None, descriptor: int = 0
     ) -> None:
         """Set what the data do not say.
 
         Args:
             size: `WIDTHxHEIGHT` of the sensor in pixels. [default: that of the header]
             columns: order of the columns of a text, such as `txyp`. [default: that of its header]
-            time_unit: unit of the times of a text that names none: s, ms, us or ns.
+            time_unit: unit of the times of a text that names none: s, ms, us or ns. [default: us; fractions are an
+                error]
             descriptor: file descriptor to read. [default: 0, the standard input]
 
         Raises:

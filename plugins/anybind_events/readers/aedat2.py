@@ -12,7 +12,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, kernel
-from anybind_events.readers.binary import AEDAT_MAGIC, BinaryReader, read_header_lines
+from anybind_events.readers.binary import AEDAT_MAGIC, BinaryReader, check_header_end, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.stream import EventStream
 
@@ -109,6 +109,7 @@ class Aedat2Reader(BinaryReader):
         self, file: IO[bytes], path: Path, camera: str | None = None, sensor_size: tuple[int, int] | None = None
     ) -> BinaryHeader:
         lines, start = read_header_lines(file, b"#", (END_OF_HEADER,))
+        check_header_end(file, start, b"#", path)
         chip = _parse_camera_option(camera) or _parse_camera(lines, path)
         if chip and not _fits_camera(file, start, *chip):
             if camera is None:

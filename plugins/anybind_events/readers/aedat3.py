@@ -12,7 +12,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, kernel
 from anybind_events.readers.aedat2 import find_sensor
-from anybind_events.readers.binary import AEDAT_MAGIC, BinaryReader, read_header_lines
+from anybind_events.readers.binary import AEDAT_MAGIC, BinaryReader, check_header_end, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, PENDING, UNREAD, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.sources import choose_source
 from anybind_events.stream import EventStream
@@ -86,6 +86,7 @@ class Aedat3Reader(BinaryReader):
 
     def parse_header(self, file: IO[bytes], path: Path, source: str | int | None = None) -> BinaryHeader:
         lines, start = read_header_lines(file, b"#", (END_OF_HEADER,))
+        check_header_end(file, start, b"#", path)
         if not lines or lines[-1] != "!END-HEADER":
             raise BadInput(f"{path}: truncated at byte {start}, inside the header")
         encoding = next((line.partition(":")[2].strip() for line in lines if line.startswith("Format:")), "RAW")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, kernel
+from anybind_events.disorder import SPLIT_HINT, TimeOrder
 from anybind_events.event_columns import MAX_SENSOR
 from anybind_events.readers.aedat4_encoding import write_aedat4
 from anybind_events.readers.aedat4_packets import (
@@ -30,8 +31,8 @@ EVENT = np.dtype(
 """Layout of an event in a packet."""
 CHANNELS = {0: 1, 16: 3, 24: 4}
 """Channels of a frame by its format number: gray, BGR, BGRA."""
-MIN_TIME, MAX_TIME = np.iinfo(np.int64).min, np.iinfo(np.int64).max
-"""Earliest and latest time."""
+MAX_TIME = np.iinfo(np.int64).max
+"""The latest time."""
 
 
 class CameraFrame(NamedTuple):
@@ -107,11 +108,11 @@ class Aedat4Reader(Reader):
             width, height = size or (packets.stream.width, packets.stream.height)
             if not (0 < width <= MAX_SENSOR and 0 < height <= MAX_SENSOR):
                 raise BadInput(f"unsupported sensor size {width}x{height}; give size=(width, height)")
-            notes, last_us = packets.notes, MIN_TIME
+            notes, times = packets.notes, TimeOrder()
             for events in _read_event_groups(packets, count):
-                chunk = build_events(events, width, height, last_us, notes)
-                notes, last_us = {}, int(chunk.t[-1]) if len(chunk) else last_us
-                yield chunk
+                yield build_events(events, width, height, times, notes)
+                notes = {}
+            times.warn(str(path), SPLIT_HINT)
 
     def write(self, sample: EventStream, path: Path) -> None:
         self.write_chunks([sample], path)
@@ -197,16 +198,16 @@ def find_events(content: bytes) -> memoryview:
     return memoryview(content)[start + 4 : end]
 
 
-def build_events(events: np.ndarray, width: int, height: int, last_us: int, notes: Mapping[str, int]) -> EventStream:
-    """Return the stream of some events; `last_us` is the time of the previous event."""
+def build_events(
+    events: np.ndarray, width: int, height: int, times: TimeOrder, notes: Mapping[str, int]
+) -> EventStream:
+    """Return the stream of some events, and update the times of those before."""
     outside, backwards, polarities = _check_events(events.view(np.uint64), width, height)
     if outside:
         events = events[(events["x"] < width) & (events["y"] < height)]
         notes = {**notes, "outside": outside}
-    time = events["t"]
-    if backwards or (len(time) and time[0] < last_us):
-        time = np.maximum(np.maximum.accumulate(time), last_us)
-        notes = {**notes, "backwards": int(np.count_nonzero(time > events["t"]))}
+    time, n_raised = times.raise_times(events["t"], decreases=bool(backwards))
+    notes = {**notes, "backwards": n_raised} if n_raised else notes
     on = events["p"].view(np.bool_) if polarities <= 1 else events["p"] != 0
     return EventStream.from_valid(events["x"], events["y"], time, on, width, height, notes)
 

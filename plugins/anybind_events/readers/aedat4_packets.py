@@ -16,6 +16,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, kernel
+from anybind_events.readers.trailing import note_second_recording
 from anybind_events.sources import choose_source
 
 MAGIC = b"#!AER-DAT4.0\r\n"
@@ -118,12 +119,11 @@ def find_packets(path: Path, kind: str, source: str | int | None, strict: bool) 
         if start > size:
             raise BadInput(f"truncated: the header ends at byte {start}, the file at byte {size}")
         compression, table_offset, streams = read_stream_header(file.read(start - HEADER_OFFSET))
-        number = _select_stream(path, kind, source, streams)
-        complete = start <= table_offset <= size
+        complete, number = start <= table_offset <= size, _select_stream(path, kind, source, streams)
         end = table_offset if complete else size
         index_packets = _index_mapped_file if size > MIN_MAPPED_BYTES else _index_copied_file
         index = index_packets(file, start, end, np.array(list(streams), np.int64), number)
-    notes = {}
+        notes = note_second_recording(path, file, end, MAGIC, strict) if complete else {}
     if not index.streams_known or (complete and index.stop < end):
         raise BadInput(f"damaged packet at byte {index.stop}: invalid stream or length")
     if index.stop < end or table_offset > end:

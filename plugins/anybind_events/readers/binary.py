@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,12 @@ from anybind.plugin import BadInput, Reader
 from anybind_events.event_columns import MAX_SENSOR
 from anybind_events.readers.blocks import BLOCK_BYTES, BinaryHeader, DecodingPass, EventColumns, EventFile
 from anybind_events.readers.halves import read_halves
+from anybind_events.readers.unpacking import LAST_US
 from anybind_events.stream import EventStream, concatenate_streams
 
 AEDAT_MAGIC, AEDAT_VERSIONS = b"#!AER-DAT", (b"2.0", b"3.1", b"4.0")
+PRINTABLE = re.compile(rb"[\t\r -~]{2,}")
+"""Text on one line. Events that happen to begin with the prefix of a header have other bytes, or an end of line."""
 MAX_LINE_BYTES = 1 << 16
 """Longest line that is treated as a header line."""
 
@@ -80,10 +84,11 @@ class BinaryReader(Reader):
             decoding, columns = (read_halves(decoding, size) if decoding.parallel else None) or _read_sequentially(
                 decoding
             )
-        decoding.report_truncation(strict)
-        return columns.build_stream(
+        stream = columns.build_stream(
             decoding.size or decoding.find_smallest_sensor(self.sensors), decoding.collect_notes()
         )
+        decoding.report_damage(strict, len(stream), stream.duration_us)
+        return stream
 
     def chunks(
         self, path: Path, *, count: int, size: tuple[int, int] | None = None, strict: bool = False
@@ -126,11 +131,12 @@ def _read_sequentially(decoding: DecodingPass) -> tuple[DecodingPass, EventColum
 def _split_chunks(decoding: DecodingPass, count: int, strict: bool) -> Iterator[EventStream]:
     """Yield the decoded events in chunks of `count`: at least one chunk, which may be empty."""
     size = decoding.size or (MAX_SENSOR, MAX_SENSOR)
-    pending, total = [EventColumns(decoding, 0).build_stream(size, {})], 0
+    pending, total, n_events, first_us = [EventColumns(decoding, 0).build_stream(size, {})], 0, 0, None
     previous: dict[str, int] | None = None
     while decoding.decode_block(columns := EventColumns(decoding, 0)):
         pending.append(columns.build_stream(size, {}))
-        total += len(pending[-1])
+        total, n_events = total + len(pending[-1]), n_events + len(pending[-1])
+        first_us = int(pending[-1].t[0]) if first_us is None and len(pending[-1]) else first_us
         if total >= count:
             joined, total = concatenate_streams(pending), total % count
             for first in range(0, len(joined) - total, count):
@@ -139,7 +145,8 @@ def _split_chunks(decoding: DecodingPass, count: int, strict: bool) -> Iterator[
                 )
                 previous = decoding.collect_notes()
             pending = [joined.slice_events(len(joined) - total, len(joined))]
-    decoding.report_truncation(strict)
+    duration_us = int(decoding.counts[LAST_US]) + decoding.start_us - first_us if first_us is not None else 0
+    decoding.report_damage(strict, n_events, duration_us)
     if total or decoding.collect_notes() != previous:
         yield _attach_new_notes(concatenate_streams(pending), decoding.collect_notes(), previous or {})
 
@@ -161,3 +168,11 @@ def read_header_lines(file: IO[bytes], prefix: bytes, ends: Sequence[bytes] = ()
         if line.strip() in ends:
             break
     return lines, start
+
+
+def check_header_end(file: IO[bytes], start: int, prefix: bytes, path: Path) -> None:
+    """Raise `BadInput` for a file that ends inside a line of its header, which is not data; `start` is that line."""
+    file.seek(start)
+    line = file.read(MAX_LINE_BYTES)
+    if line.startswith(prefix) and PRINTABLE.fullmatch(line):
+        raise BadInput(f"{path}: truncated at byte {start + len(line)}, inside the header; copy the file again")

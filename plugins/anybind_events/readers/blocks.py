@@ -19,9 +19,11 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption
+from anybind_events.disorder import SPLIT_HINT, TimeOrder
 from anybind_events.event_columns import DTYPES, MAX_SENSOR
 from anybind_events.readers.unpacking import (
     BACKWARDS,
+    LAG_US,
     LAST_COLUMN,
     LAST_ROW,
     NO_TIME,
@@ -122,7 +124,7 @@ class DecodingPass:
         offset: the byte after the last complete event or packet.
         stop: the byte where the pass ends; None: the end of the file, also of one that grows.
         truncated_bytes: bytes after `offset` at the end of the file, or bytes that are missing there.
-        counts: (7,) int64: time of the last event, events dropped, times raised, last column and row, sensor.
+        counts: (8,) int64: see `anybind_events.readers.unpacking`.
     """
 
     def __init__(
@@ -143,7 +145,7 @@ class DecodingPass:
         if not size and header_size and not all(0 < s <= limit for s, limit in zip(header_size, limits, strict=True)):
             wxh = "x".join(map(str, header_size))
             raise BadInput(f"{path}: unsupported sensor size {wxh} in the header; give size=(width, height)")
-        self.counts = np.array([NO_TIME, 0, 0, 0, 0, *(self.size or limits)], np.int64)
+        self.counts = np.array([NO_TIME, 0, 0, 0, 0, *(self.size or limits), 0], np.int64)
         self.truncated_bytes = self._leftover = 0
         self.stop = stop
         self.n_bytes = max(0, (stop or file.seek(0, os.SEEK_END)) - self.offset)
@@ -182,8 +184,16 @@ class DecodingPass:
             if self.offset == self._end and not self.decoder.state[PENDING]:
                 return  # a small file, which is in memory, needs no second read
 
-    def report_truncation(self, strict: bool) -> None:
-        """Warn of a truncated file; raise `BadInput` instead if strict."""
+    def report_damage(self, strict: bool, n_events: int, duration_us: int) -> None:
+        """Warn of a truncated file, or raise `BadInput` if strict; warn of raised times that distort the recording.
+
+        Args:
+            strict: see above.
+            n_events: number of events in the file.
+            duration_us: microseconds from the first event to the last.
+        """
+        times = TimeOrder(0, duration_us, n_events, int(self.counts[BACKWARDS]), int(self.counts[LAG_US]))
+        times.warn(str(self.path), SPLIT_HINT)
         if self.truncated_bytes:
             message = f"{self.path}: truncated: the data at byte {self.offset} are incomplete"
             if strict:

@@ -26,7 +26,7 @@ from typing import Any, overload
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
-from anybind_events.disorder import build_ordered_stream, check_policy, is_mostly_raised
+from anybind_events.disorder import SORT_HINT, TimeOrder, build_ordered_stream, check_policy
 from anybind_events.event_columns import DecreasingTime, UnscaledPixel
 from anybind_events.polarity import (
     PolarityDecoder,
@@ -215,7 +215,7 @@ def build_streams(
         x, y, times = (statistics[order.index(letter)] for letter in "xyt")
         size = size or find_smallest_sensor(scale_coordinates(x.high, scale), scale_coordinates(y.high, scale))
         unit = unit or infer_unit(times, times.n_numbers, str(path), notes)
-    n_events, last_us, has_warned = 0, None, False
+    n_events, times = 0, TimeOrder()
     for batch in batches(count):
         columns = dict(zip(order, batch, strict=True))
         columns |= {letter: scale_coordinates(columns[letter], scale) for letter in "xy"}
@@ -224,15 +224,14 @@ def build_streams(
             columns["p"] = decoder.decode(columns["p"], functools.partial(_read_column, batches, order.index("p")))
             stream = build_ordered_stream(
                 columns, int(size[0]), int(size[1]), on_disorder,
-                last_us=last_us, notes=notes, time_unit=unit, source=str(path), warn=not has_warned,
+                times=None if on_disorder == "sort" else times, notes=notes, time_unit=unit,
             )  # fmt: skip
         except BadInput as error:
             where = f"from event {n_events} on: " if n_events else ""
             raise BadInput(f"{where}{error}{_suggest_option(error)}") from error
-        if len(stream):
-            n_events, last_us = n_events + len(stream), int(stream.t[-1])
-        has_warned, notes = has_warned or is_mostly_raised(stream.notes.get("backwards", 0), len(stream)), {}
+        n_events, notes = n_events + len(stream), {}
         yield from _split_sorted(stream, count) if on_disorder == "sort" else (stream,)
+    times.warn(str(path), SORT_HINT)
 
 
 def _suggest_option(error: BadInput) -> str:

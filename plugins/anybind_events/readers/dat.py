@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 
 from anybind.plugin import BadInput, kernel
-from anybind_events.readers.binary import BinaryReader
+from anybind_events.readers.binary import BinaryReader, check_header_end
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.readers.encoding import FormatLimits
 from anybind_events.readers.evt2 import (
@@ -50,6 +50,7 @@ class DatReader(BinaryReader):
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         fields, start = read_header_fields(file)
+        check_header_end(file, start, HEADER_PREFIX, path)
         file.seek(start)
         event_type = file.read(2)
         if len(event_type) < 2:

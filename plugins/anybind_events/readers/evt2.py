@@ -13,7 +13,7 @@ from typing import IO, ClassVar
 import numpy as np
 
 from anybind.plugin import BadInput, kernel
-from anybind_events.readers.binary import BinaryReader, read_header_lines
+from anybind_events.readers.binary import BinaryReader, check_header_end, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.readers.evt_encoding import EVT2, write_raw
 from anybind_events.stream import EventStream
@@ -71,6 +71,7 @@ class RawReader(BinaryReader):
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:
         fields, start = read_header_fields(file)
+        check_header_end(file, start, HEADER_PREFIX, path)
         if parse_encoding(fields) != self.encoding:
             raise BadInput(f"{path}: expected encoding {self.encoding}, got {parse_encoding(fields) or 'none'}")
         return BinaryHeader(start, self.create_decoder(fields), parse_sensor_size(fields), parse_start_time(fields))

@@ -11,7 +11,7 @@ import numpy as np
 from anybind.plugin import BadInput, kernel
 from anybind_events.event_columns import DTYPES
 from anybind_events.readers.blocks import BinaryHeader, BlockDecoder, DecodingPass, EventColumns
-from anybind_events.readers.unpacking import BACKWARDS, LAST_COLUMN, LAST_ROW, LAST_US, OUTSIDE, allocate_arrays
+from anybind_events.readers.unpacking import BACKWARDS, LAG_US, LAST_COLUMN, LAST_ROW, LAST_US, OUTSIDE, allocate_arrays
 
 SEARCH_BYTES = 1 << 16
 """Bytes after the middle in which a split is searched."""
@@ -104,7 +104,7 @@ def _reset_decoder(decoder: BlockDecoder) -> BlockDecoder:
 def _add_counts(first: DecodingPass, second: DecodingPass) -> None:
     """Add the counts of the second pass to those of the first."""
     first.counts[LAST_US] = max(first.counts[LAST_US], second.counts[LAST_US])
-    for index in (OUTSIDE, BACKWARDS):
+    for index in (OUTSIDE, BACKWARDS, LAG_US):
         first.counts[index] += second.counts[index]
     for index in (LAST_COLUMN, LAST_ROW):
         first.counts[index] = max(first.counts[index], second.counts[index])

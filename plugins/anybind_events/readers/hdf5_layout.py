@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from anybind_events.readers.column_statistics import (
     is_ambiguous,
 )
 from anybind_events.readers.columns import find_columns, group_columns, infer_unit
+from anybind_events.readers.hdf5_attributes import parse_size, read_offset, read_size
 from anybind_events.readers.hdf5_heap import check_heaps
 from anybind_events.sources import choose_source, find_source_column
 from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, convert_to_microseconds, parse_unit, split_unit, state_unit
@@ -213,12 +213,13 @@ def _add_extras(file: h5py.File, group: h5py.Group, events: EventDatasets, index
         if key in each
     }
     events.milliseconds, events.index = extras.get("ms_to_idx"), index
-    events.offset = int(np.ravel(extras["t_offset"][()])[0]) if "t_offset" in extras else 0
+    events.offset = read_offset(extras["t_offset"]) if "t_offset" in extras else 0
     if int(group.attrs.get("t_offset", events.offset)) != events.offset:
         raise BadInput("damaged: two values of t_offset")
-    events.size = _parse_size(group.attrs) or _parse_size(file.attrs) or (DSEC_SIZE if len(extras) == 2 else None)
+    stated = parse_size(group.attrs) or parse_size(file.attrs) or read_size(group)
+    events.size = stated or (DSEC_SIZE if len(extras) == 2 else None)
     events.is_ordered = file.attrs.get("format") == FORMAT
-    if extras or events.index is not None:
+    if (extras or events.index is not None) and _get_time_type(events).kind in "iu":
         events.unit = FORMAT_UNIT
     for attributes, names in (
         (file.attrs, UNIT_ATTRIBUTES[:2]),
@@ -227,6 +228,12 @@ def _add_extras(file: h5py.File, group: h5py.Group, events: EventDatasets, index
     ):
         for name in names:
             events.unit = parse_unit(attributes.get(name, ""), "attribute") or events.unit
+
+
+def _get_time_type(events: EventDatasets) -> np.dtype:
+    """Return the type of the times."""
+    dtype = events.columns[2].dtype
+    return dtype[str(events.fields[2])] if dtype.names else dtype
 
 
 def _is_vector(dataset: h5py.Dataset) -> bool:
@@ -248,17 +255,6 @@ def _find_fields(key: str, dataset: h5py.Dataset) -> tuple[str | int, ...]:
         return (*fields, source) if fields and source is not None else fields
     is_table = key in TABLES and dataset.ndim == 2 and dataset.shape[1] == 4
     return (0, 1, 2, 3) if is_table else ()
-
-
-def _parse_size(attributes: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Return the sensor size from the attributes of the formats."""
-    if "width" in attributes and "height" in attributes:
-        return int(attributes["width"]), int(attributes["height"])
-    if "sensor_resolution" in attributes:
-        height, width = np.ravel(attributes["sensor_resolution"])[:2].tolist()
-        return int(width), int(height)
-    geometry = re.fullmatch(r"(\d+)x(\d+)", str(attributes.get("geometry", "")))
-    return (int(geometry[1]), int(geometry[2])) if geometry else None
 
 
 def check_datasets(file: h5py.File, events: EventDatasets) -> None:

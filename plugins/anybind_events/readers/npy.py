@@ -26,6 +26,7 @@ from anybind_events.readers.columns import (
     reject_order,
     split_batches,
 )
+from anybind_events.readers.trailing import note_trailing_bytes
 from anybind_events.sources import find_source_column, select_rows
 from anybind_events.stream import EventStream
 from anybind_events.time_unit import split_unit
@@ -203,7 +204,7 @@ def _count_rows(path: Path, header: ArrayHeader, file_bytes: int, strict: bool) 
         raise BadInput(f"expected an array of events, got shape {header.shape} and type {header.dtype}")
     expected_bytes, data_bytes = header.data_bytes, file_bytes - header.n_bytes
     if data_bytes >= expected_bytes:
-        return header.shape[0], {}
+        return header.shape[0], note_trailing_bytes(path, data_bytes - expected_bytes, strict)
     message = (
         f"{path}: truncated: {expected_bytes} bytes of events stated in the header, file ends at byte {file_bytes}"
     )

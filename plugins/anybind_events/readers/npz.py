@@ -31,6 +31,8 @@ from anybind_events.time_unit import FORMAT_UNIT, TimeUnit, parse_unit, split_un
 
 N_IMAGENET_TABLE = "event_data"
 """Structured array of the events in N-ImageNet."""
+OFFSET_NAME = "t_offset"
+"""Array with the microseconds to add to all times, as in DSEC's files."""
 UNIT_NAME = "time_unit"
 """Array with the name of the unit of time."""
 N_IMAGENET_SIZE = (640, 480)
@@ -60,6 +62,7 @@ class ArchiveLayout(NamedTuple):
         unit: unit of time, if the format, a name or the array `time_unit` states it.
         order: order of the columns; None if it must be inferred from their values.
         has_sources: a fifth column has the source of each event.
+        offset_us: microseconds to add to all times: the array `t_offset`.
     """
 
     members: tuple[str, ...]
@@ -68,6 +71,7 @@ class ArchiveLayout(NamedTuple):
     unit: TimeUnit | None
     order: str | None = "xytp"
     has_sources: bool = False
+    offset_us: int = 0
 
 
 class NpzReader(Reader):
@@ -141,6 +145,7 @@ class NpzReader(Reader):
                         stated_size=layout.size,
                         time_unit=time_unit,
                         stated_unit=layout.unit,
+                        offset_us=layout.offset_us,
                         scale=scale,
                         polarity=polarity,
                         on_disorder=on_disorder,
@@ -162,6 +167,8 @@ def _check_directory(archive: zipfile.ZipFile) -> None:
         archive.open(member).close()  # raises if member and directory disagree on the name
         if member.comment:  # NumPy writes none; it may contain later entries
             raise zipfile.BadZipFile("its directory is damaged")
+    if n_bytes := min((member.header_offset for member in archive.infolist()), default=0):
+        raise zipfile.BadZipFile(f"{n_bytes} bytes before the archive, such as another recording; split the file")
 
 
 def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | int | None) -> ArchiveLayout:
@@ -190,10 +197,12 @@ def _find_layout(path: Path, archive: zipfile.ZipFile, source: str | int | None)
                 raise BadInput(f"size: expected (width, height), got shape {header.shape} and type {header.dtype}")
             width, height = _read_numbers(file, header.dtype, 2).tolist()
             size = int(width), int(height)
-        unit = unit or FORMAT_UNIT  # our layout, whatever the numbers are
+        with _open_array(archive, members[-2]) as (_, header):
+            unit = unit or (FORMAT_UNIT if header.dtype.kind in "iu" else None)  # our layout has whole numbers
+    offset_us = _read_offset(archive) if OFFSET_NAME in names else 0
     if of_rows is not None and len(sources) == 1:
-        return ArchiveLayout((*members, of_rows), (), size, unit, has_sources=True)
-    return ArchiveLayout(members, (), size, unit)
+        return ArchiveLayout((*members, of_rows), (), size, unit, has_sources=True, offset_us=offset_us)
+    return ArchiveLayout(members, (), size, unit, offset_us=offset_us)
 
 
 def _find_tables(archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, ArchiveLayout]:
@@ -215,6 +224,14 @@ def _find_tables(archive: zipfile.ZipFile, names: Sequence[str]) -> dict[str, Ar
         elif header.has_four_columns:
             layouts[name] = ArchiveLayout((name,), (), None, None, None)
     return layouts
+
+
+def _read_offset(archive: zipfile.ZipFile) -> int:
+    """Return the array `t_offset`; raise `BadInput` for other than a whole number of microseconds."""
+    with _open_array(archive, OFFSET_NAME) as (file, header):
+        if math.prod(header.shape) != 1 or header.dtype.kind not in "iu":
+            raise BadInput(f"{OFFSET_NAME}: expected whole microseconds, got {header.shape} {header.dtype}")
+        return int(_read_numbers(file, header.dtype, 1)[0])
 
 
 def _read_text(file: IO[bytes], header: ArrayHeader) -> str:

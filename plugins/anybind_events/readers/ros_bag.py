@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
+from anybind_events.disorder import SPLIT_HINT, TimeOrder
 from anybind_events.event_columns import DTYPES, MAX_SENSOR
 from anybind_events.readers.columns import make_read_method, name_file_in_errors
 from anybind_events.readers.ros_encodings import Columns, EventDecoder
@@ -86,7 +87,7 @@ class RosBagReader(Reader):
             raise BadOption(f"size: expected (width, height) of 1 to {MAX_SENSOR} pixels, got {size}")
         with name_file_in_errors(path), open_bag(path) as bags:
             topic = _choose_topic(path, {topic for bag in bags for topic in bag.topics}, source)
-            yield from _read_topic(bags, topic, count, size)
+            yield from _read_topic(path, bags, topic, count, size)
 
     read = make_read_method(chunks)
 
@@ -100,7 +101,9 @@ def _choose_topic(path: Path, topics: set[Topic], source: str | None) -> Topic:
     return able[choose_source(path, able.keys(), source)]
 
 
-def _read_topic(bags: list[Bag], topic: Topic, count: int, size: tuple[int, int] | None) -> Iterator[EventStream]:
+def _read_topic(
+    path: Path, bags: list[Bag], topic: Topic, count: int, size: tuple[int, int] | None
+) -> Iterator[EventStream]:
     """Yield the events of a topic: at least one chunk, which may be empty."""
     decoder, builder, stated = EventDecoder(), None, None
     for data in (data for bag in bags if topic in bag.topics for data in bag.read_messages(topic.name)):
@@ -114,6 +117,7 @@ def _read_topic(bags: list[Bag], topic: Topic, count: int, size: tuple[int, int]
             yield builder.build(decoder.notes)
     if builder is None:
         raise BadInput(f"no messages in the topic {topic.name}")
+    builder.times.warn(str(path), SPLIT_HINT)
     if builder.n_events or not builder.n_chunks or builder.has_news(decoder.notes):
         yield builder.build(decoder.notes)
 
@@ -125,7 +129,7 @@ class _ChunkBuilder:
         if not (0 < width <= MAX_SENSOR and 0 < height <= MAX_SENSOR):
             raise BadInput(f"unsupported sensor size {width}x{height} in a message; give size=(width, height)")
         self.width, self.height = width, height
-        self.last_us = np.iinfo(np.int64).min
+        self.times = TimeOrder()
         self.n_events = self.n_chunks = 0
         self.notes: Counter[str] = Counter()
         self._reported: Counter[str] = Counter()
@@ -139,11 +143,8 @@ class _ChunkBuilder:
             x, y, t, p = x[inside], y[inside], t[inside], p[inside]
         if not len(t):
             return
-        if t[0] < self.last_us or (t[1:] < t[:-1]).any():
-            raised = np.maximum(np.maximum.accumulate(t), self.last_us)
-            self.notes["backwards"] += int(np.count_nonzero(t < raised))
-            t = raised
-        self.last_us = int(t[-1])
+        t, n_raised = self.times.raise_times(t)
+        self.notes["backwards"] += n_raised
         columns = zip((x, y, t, p), DTYPES.values(), strict=True)
         x, y, t, p = (column.astype(dtype, copy=False) for column, dtype in columns)
         self._parts.append((x, y, t, p))

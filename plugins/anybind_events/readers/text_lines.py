@@ -25,6 +25,7 @@ MIN_SPLIT_BYTES = 1 << 12
 SMALL_TYPES = tuple(map(np.dtype, ("u1", "i2", "u2", "i4", "i8")))
 """Types of whole numbers, which concatenate without becoming fractions."""
 NUMBER = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+BOOLEAN = re.compile(rb"\b(?:true|false)\b", re.IGNORECASE)
 INTEGER = re.compile(rb"[+-]?\d{1,19}")
 
 
@@ -54,8 +55,18 @@ class TextLayout(NamedTuple):
 
 
 def split_fields(line: bytes, delimiter: bytes) -> list[bytes]:
-    """Split a line into its columns, without blanks around them."""
+    """Split a line into its columns, without blanks around them; quotes are dropped, and booleans are 0 and 1."""
+    line = _replace_words(line)
     return line.split() if delimiter == b" " else [field.strip() for field in line.split(delimiter)]
+
+
+def _replace_words(data: bytes) -> bytes:
+    """Return lines without quotes around values, and booleans as 0 and 1, as pandas writes a column of them."""
+    if b'"' in data:
+        data = data.replace(b'"', b"")
+    if b"e" in data or b"E" in data:
+        data = BOOLEAN.sub(lambda match: b"1" if match[0].lower() == b"true" else b"0", data)
+    return data
 
 
 def is_event(fields: list[bytes], layout: TextLayout) -> bool:
@@ -126,7 +137,7 @@ def _parse_fast(data: bytes, layout: TextLayout) -> list[np.ndarray] | None:
 
     if layout.delimiter == b" " and any(each in data for each in (b"  ", b"\t", b"\n ", b" \n", b" \r")):
         data = re.sub(rb"[ \t]+", b" ", data).replace(b"\n ", b"\n").replace(b" \r", b"\r").replace(b" \n", b"\n")
-    data = data.strip()
+    data = _replace_words(data.strip())
     first = split_fields(data.partition(b"\n")[0], layout.delimiter)
     if len(first) != layout.n_fields:
         return None

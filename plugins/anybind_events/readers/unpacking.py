@@ -15,8 +15,9 @@ NO_TIME = -(1 << 63)
 """Time of the last event before the first one."""
 VECTORISED_EVENTS = 1 << 21
 """Events that a process decodes in NumPy before numba is imported."""
-LAST_US, OUTSIDE, BACKWARDS, LAST_COLUMN, LAST_ROW, WIDTH, HEIGHT = range(7)
-"""Indices in the counts of a pass: time of the last event, events dropped, times raised, extent, sensor."""
+LAST_US, OUTSIDE, BACKWARDS, LAST_COLUMN, LAST_ROW, WIDTH, HEIGHT, LAG_US = range(8)
+"""Indices in the counts of a pass: time of the last event, events dropped, times raised, extent, sensor, and the sum of
+what was added to raised times."""
 
 
 @lru_cache(maxsize=64)
@@ -52,6 +53,7 @@ def _unpack_vectorised(
     if n:
         latest = np.maximum.accumulate(np.concatenate([counts[LAST_US : LAST_US + 1], times]))
         counts[BACKWARDS] += np.count_nonzero(times < latest[:-1])
+        counts[LAG_US] += (latest[1:] - times).sum()
         counts[LAST_US] = latest[-1]
         counts[LAST_COLUMN], counts[LAST_ROW] = max(counts[LAST_COLUMN], x.max()), max(counts[LAST_ROW], y.max())
         for column, values in zip(columns, (x, y, latest[1:], p), strict=True):
@@ -108,6 +110,7 @@ def _unpack_checked_events(
             continue
         counts[BACKWARDS] += times[i] < counts[LAST_US]
         counts[LAST_US] = max(counts[LAST_US], times[i])
+        counts[LAG_US] += counts[LAST_US] - times[i]
         counts[LAST_COLUMN], counts[LAST_ROW] = max(counts[LAST_COLUMN], column), max(counts[LAST_ROW], row)
         x[position], y[position], t[position] = column, row, counts[LAST_US]
         p[position] = pixels[i] >> bits[4] & np.uint32(1)

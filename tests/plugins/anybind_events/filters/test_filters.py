@@ -253,3 +253,14 @@ def test_a_filter_has_no_state_of_its_own():
     [chosen] = create_filters("hot-pixel:events=8")
     stream = make_stream()
     assert list_contents(stream.filter(chosen)) == list_contents(stream.filter(chosen))
+
+
+@pytest.mark.parametrize("name", ["hot-pixel", "dead-pixel", "background-activity", "refractory", "trail"])
+def test_a_sensor_of_one_pixel_is_filtered(name: str) -> None:
+    n = 200
+    zeros = np.zeros(n, np.uint16)
+    stream = EventStream(zeros, zeros, np.arange(n) * 5000, zeros.astype(bool), 1, 1)
+    whole = filter_events(stream, name)
+    assert len(whole) <= n
+    chunks = filter_chunks([stream.slice_events(i, i + 7) for i in range(0, n, 7)], name)
+    assert np.array_equal(np.concatenate([chunk.t for chunk in chunks]), whole.t)

@@ -68,6 +68,17 @@ def test_packets_arrive_complete_and_in_order(parts: int, sent: tuple[EventStrea
     assert (chunks[0].width, chunks[0].height) == (64, 64)
 
 
+@pytest.mark.parametrize(("n_bytes", "message"), [(4, "ended before the header"), (20, "ended inside a packet")])
+def test_a_connection_that_ends_before_its_packets_is_an_error(
+    sent: tuple[EventStream, bytes], n_bytes: int, message: str
+) -> None:
+    with (
+        serve(sent[1][:n_bytes]) as port,
+        pytest.raises(BadInput, match=rf"127\.0\.0\.1:{port}: the connection {message}"),
+    ):
+        list(DvInput(port=port).chunks())
+
+
 def test_a_connection_that_ends_inside_a_packet_is_an_error(sent: tuple[EventStream, bytes]) -> None:
     with serve(sent[1][:-5]) as port, pytest.raises(BadInput, match="ended inside a packet"):
         receive(port)

@@ -101,3 +101,26 @@ def test_a_damaged_line_is_an_error_after_the_lines_before() -> None:
 def test_invalid_options_are_refused(options: dict[str, str]) -> None:
     with pytest.raises(BadOption):
         StandardInput(**options)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("first", ["0", "0.25"])
+def test_fractions_of_an_unknown_unit_are_an_error(first: str) -> None:
+    """As microseconds, all events of a second would be at one time."""
+    data = f"t,x,y,p\n{first},1,2,1\n1.5,3,3,1\n".encode()
+    with pytest.raises(BadInput, match="stdin: times with fractions of an unknown unit; give time_unit="):
+        receive(data, size="10x10")
+    (*_, last) = receive(data, size="10x10", time_unit="s")
+    assert last.t[-1] == 1_500_000
+    (*_, last) = receive(data.replace(b"t,", b"t_ms,"), size="10x10")
+    assert last.t[-1] == 1500
+
+
+@pytest.mark.parametrize("ending", ["7,8", "7,8,9,", "7,8,9,Tr"])
+def test_a_line_cut_off_at_the_end_is_counted(ending: str) -> None:
+    chunks = receive(f"x,y,t,p\n1,2,3,True\n4,5,6,False\n{ending}".encode(), size="10x10")
+    assert list_events(*chunks) == [(1, 2, 3, True), (4, 5, 6, False)]
+    assert chunks[-1].notes == {"truncated_bytes": len(ending)}
+
+
+def test_a_last_line_without_its_end_is_an_event() -> None:
+    assert list_events(*receive(b"x,y,t,p\n1,2,3,1\n4,5,6,0", size="10x10")) == [(1, 2, 3, True), (4, 5, 6, False)]

@@ -58,6 +58,7 @@ TIMES = st.one_of(st.integers(0, 9), st.integers(RANGE - 9, RANGE - 1), st.integ
 EVENTS = st.lists(st.tuples(st.one_of(st.integers(0, 2**15 - 1), st.integers(0, RANGE - 1)), TIMES), max_size=30)
 
 
+@pytest.mark.filterwarnings("ignore:.*times decrease")
 @settings(deadline=None)
 @given(events=EVENTS, camera=st.sampled_from([(DVS128, 128, 128, False), (DAVIS240, 240, 180, True)]))
 def test_random_events_are_decoded_as_by_the_reference_decoder(

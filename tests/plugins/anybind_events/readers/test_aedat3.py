@@ -61,6 +61,7 @@ OTHERS = st.tuples(st.sampled_from([SPECIAL, FRAME, IMU6, 7, 300]), st.binary(mi
 PACKETS = st.lists(st.one_of(st.tuples(st.integers(0, 3), EVENTS), OTHERS), max_size=8)
 
 
+@pytest.mark.filterwarnings("ignore:.*times decrease")
 @settings(deadline=None)
 @given(packets=PACKETS, block=st.sampled_from([64, 100, 1 << 19]))
 def test_random_packets_are_decoded_as_by_the_reference_decoder(folder: Path, packets: list, block: int) -> None:

@@ -52,6 +52,7 @@ def recording(test_data: Path, request: pytest.FixtureRequest) -> Path:
     return test_data / "events" / request.param
 
 
+@pytest.mark.filterwarnings("ignore:.*times decrease")
 @settings(deadline=None)
 @given(
     times=st.lists(st.one_of(st.integers(0, 9), st.integers(RANGE - 9, RANGE - 1), st.integers(0, RANGE - 1))),

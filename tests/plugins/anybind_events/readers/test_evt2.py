@@ -73,6 +73,7 @@ WORDS = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, st.lists(EVENTS, max_size=20)
 )
 
 
+@pytest.mark.filterwarnings("ignore:.*times decrease")
 @settings(deadline=None)
 @given(text=WORDS)
 def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int]) -> None:

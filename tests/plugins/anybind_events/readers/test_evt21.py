@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +70,7 @@ HIGHS = st.one_of(st.integers(0, 5), st.integers(2**28 - 3, 2**28 - 1), st.integ
 WORDS = st.lists(st.one_of(VECTORS, VECTORS, HIGHS, st.integers(0, 2**64 - 1)), max_size=30)
 
 
+@pytest.mark.filterwarnings("ignore:.*times decrease")
 @settings(deadline=None)
 @given(text=WORDS, header=st.sampled_from([LITTLE, LEGACY]))
 def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int], header: bytes) -> None:

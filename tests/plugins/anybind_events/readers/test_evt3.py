@@ -100,6 +100,7 @@ VALUES = st.one_of(st.integers(0, 4095), st.integers(0, 720), st.sampled_from([0
 WORDS = st.lists(st.one_of(st.builds(word, USUAL, VALUES), st.integers(0, 2**16 - 1)), max_size=80)
 
 
+@pytest.mark.filterwarnings("ignore:.*times decrease")
 @settings(deadline=None, max_examples=300)
 @given(text=WORDS, message=st.booleans())
 def test_random_words_are_decoded_as_by_the_reference_decoder(folder: Path, text: list[int], message: bool) -> None:
