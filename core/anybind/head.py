@@ -187,7 +187,7 @@ class Head(ABC):
             queries: as for `score`.
 
         Returns:
-            float32 of the shape that `compute_scores` returns; see `score` for the expected one.
+            what `compute_scores` returns, as float32: (n, classes), (n,) or (queries, n) of a valid head.
 
         Raises:
             BadOption, BadInput, SpaceMismatch, WeightsMismatch: as `score`.

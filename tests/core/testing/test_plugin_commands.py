@@ -105,9 +105,9 @@ def test_new_plugins_pass_a_type_checker(written: Path):
     }
     (written / "pyrightconfig.json").write_text(json.dumps({**settings, "include": list(NEW)}))
     result = subprocess.run([checker, "--outputjson"], cwd=written, capture_output=True, text=True, check=False)
-    found = json.loads(result.stdout)
-    assert found["summary"]["filesAnalyzed"] >= len(NEW)
-    assert [each["message"] for each in found["generalDiagnostics"] if each["severity"] == "error"] == []
+    report = json.loads(result.stdout)
+    assert report["summary"]["filesAnalyzed"] >= len(NEW)
+    assert [each["message"] for each in report["generalDiagnostics"] if each["severity"] == "error"] == []
 
 
 @pytest.mark.slow
