@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from anybind.embeddings import Embeddings, normalize
-from anybind.errors import BadOption
+from anybind.errors import BadOption, PluginError
 from anybind.space import Space
 
 if TYPE_CHECKING:
@@ -83,11 +83,23 @@ class Adapter(ABC):
         raise BadOption(f"the adapter {type(self).__name__} passes no gradients: it cannot be trained through")
 
     def __call__(self, embeddings: Embeddings) -> Embeddings:
-        """Map embeddings to the target space; raise `SpaceMismatch` for those of another space than the source."""
+        """Map embeddings to the target space.
+
+        Raises:
+            SpaceMismatch: they are of another space than the source.
+            BadInput: a mapped vector is zero or not finite.
+            PluginError: `map` returned another shape.
+        """
         self.source.require_same(embeddings.space, f"adapt {embeddings.modality} embeddings")
+        vectors = np.asarray(self.map(embeddings.vectors))
+        if vectors.shape != (expected := (len(embeddings), self.target.dim)):
+            raise PluginError(
+                f"the adapter {type(self).__name__} to {self.target}: expected vectors of shape {expected}, got"
+                f" {vectors.shape}"
+            )
         return replace(
             embeddings,
-            vectors=normalize(self.map(embeddings.vectors), "adapted vector"),
+            vectors=normalize(vectors, "adapted vector"),
             space=self.target,
             encoder=f"{embeddings.encoder}+{self.identity}",
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -18,11 +17,19 @@ from anybind.binding import Binding
 from anybind.decoding import DecodingPool, open_pool
 from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
-from anybind.errors import BadOption, OnBad, SpaceMismatch
+from anybind.errors import BadInput, BadOption, OnBad, PluginError, SpaceMismatch
 from anybind.fusion import embed_joint
-from anybind.inference import DEFAULT_OPTIONS, InferenceOptions, parse_devices
-from anybind.item import Item
-from anybind.loading import Loader, OnInvalid, encode_batches, load_batches, open_table, report_invalid, to_item
+from anybind.inference import DEFAULT_OPTIONS, InferenceOptions, check_seed, parse_devices
+from anybind.loading import (
+    Loader,
+    OnInvalid,
+    encode_batches,
+    list_items,
+    load_batches,
+    open_table,
+    report_invalid,
+    to_item,
+)
 from anybind.modality import find_modality
 from anybind.progress import progress_bar
 from anybind.registry import create_part, find_part
@@ -57,8 +64,8 @@ class Binder:
         backend: str = "auto",
     ) -> None:
         self.binding = binding
-        self.device, self.backend, self.options = device, backend, options
-        self._first_device, *others = parse_devices(device)
+        self.device, self.backend, self.options = str(device), backend, options
+        self._first_device, *others = parse_devices(self.device)
         self._replicas = [Binder(binding, other, options=options, backend=backend) for other in others]
         self.store = store
         self.counts = EmbeddingCounts()
@@ -198,7 +205,7 @@ class Binder:
             UnknownName: the binding has no encoder for a modality.
             SpaceMismatch: no adapter leads a modality to the common space.
             BadOption: a weight is not a finite number or of another modality, the batch size or the number of workers
-                is not an integer above 0, or the seed is negative.
+                is not an integer above 0, or the seed is not one of at least 0.
             PluginError: a reader or an encoder raised an unexpected error.
         """
         if not isinstance(modality, str):
@@ -210,9 +217,8 @@ class Binder:
             )
         if weights is not None:
             raise BadOption("weights need joint queries: a list of mappings from modalities to items")
-        if isinstance(items, str | os.PathLike | Item) or find_modality(modality).accepts(items):
-            items = [items]
-        listed, options = list(items), self.options.override(batch_size, workers)
+        derive_seed = None if derive_seed is None else check_seed(derive_seed)
+        listed, options = list_items(find_modality(modality), items), self.options.override(batch_size, workers)
         if ranks.get_world_size() > 1:
             if self._replicas:
                 raise BadOption(f"under torchrun each process has one device, got {self.device!r}")
@@ -245,6 +251,7 @@ class Binder:
         Ranks do not share the items.
         """
         on_invalid, options = partial(report_invalid, on_bad), self.options.override(batch_size, workers)
+        derive_seed = None if derive_seed is None else check_seed(derive_seed)
         for _, embeddings in self._embed_batches(modality, enumerate(items), options, derive_seed, on_invalid):
             yield embeddings
 
@@ -273,7 +280,10 @@ class Binder:
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
-                embeddings = replace(empty, vectors=vectors, ids=tuple(each.id for each in batch))
+                try:
+                    embeddings = replace(empty, vectors=vectors, ids=tuple(each.id for each in batch))
+                except BadInput as error:
+                    raise PluginError(f"the {modality} encoder {name!r}: {error}") from error
                 # `Embeddings` has validated the vectors: only valid ones are counted and stored.
                 new = [(each.key, row) for each, row in zip(batch, vectors, strict=True) if not each.cached]
                 self.counts.computed += len(new)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from anybind.adapter import Adapter
+from anybind.discovery import describe_exception
 from anybind.encoder import Encoder
-from anybind.errors import BadOption, PluginError
+from anybind.errors import AnybindError, BadOption, PluginError
 from anybind.registry import Part, find_part, list_parts
 from anybind.spec import BindingSpec, EncoderSpec
 from anybind.tables import check_keys, parse_table, read_toml
@@ -159,18 +160,27 @@ def find_binding(name: str | os.PathLike[str]) -> Binding:
 
 
 def load_binding(part: Part[BindingSpec], argument: str = "") -> Binding:
-    """Load the binding of a registered part from its TOML resource or its function."""
+    """Load the binding of a registered part from its TOML resource or its function.
+
+    Raises:
+        PluginError: its function or resource failed, or is of another type; other errors are as `find_binding`.
+    """
     module, _, target = part.spec.target.partition(":")
-    if not target.endswith(".toml"):
+    try:
+        if target.endswith(".toml"):
+            if argument:
+                raise BadOption(f"binding {part.name!r} takes no argument, got {argument!r}")
+            return Binding.from_toml(importlib.resources.files(module).joinpath(target))
         binding = part.load()(argument)
-        if not isinstance(binding, Binding):
-            raise PluginError(
-                f"binding {part.name!r} of {part.distribution}: expected a Binding, got a {type(binding).__name__}"
-            )
-        return binding
-    if argument:
-        raise BadOption(f"binding {part.name!r} takes no argument, got {argument!r}")
-    return Binding.from_toml(importlib.resources.files(module).joinpath(target))
+    except (AnybindError, Warning):
+        raise
+    except Exception as error:
+        raise PluginError(f"binding {part.name!r} of {part.distribution}: {describe_exception(error)}") from error
+    if not isinstance(binding, Binding):
+        raise PluginError(
+            f"binding {part.name!r} of {part.distribution}: expected a Binding, got a {type(binding).__name__}"
+        )
+    return binding
 
 
 def list_bindings(pattern: str = "*") -> list[Part[BindingSpec]]:

@@ -178,12 +178,15 @@ def normalize(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
     """Scale rows to norm 1 and return them as float32.
 
     Args:
-        vectors: (n, d), any float type.
+        vectors: (n, d), any real type.
         what: name of a row in the error message.
 
     Raises:
-        BadInput: a row is zero or not finite.
+        BadInput: the vectors are not (n, d), or a row is zero or not finite.
     """
+    vectors = np.asarray(vectors)
+    if vectors.ndim != 2:
+        raise BadInput(f"expected {what}s of shape (n, d), got {vectors.shape}")
     norms = np.linalg.norm(np.asarray(vectors, dtype=np.float64), axis=1, keepdims=True)
     invalid = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if invalid.size:

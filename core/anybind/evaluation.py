@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from anybind.binder import Binder
 from anybind.dataset import Dataset, load_dataset
 from anybind.embeddings import Embeddings, concatenate
-from anybind.errors import BadOption, OnBad
+from anybind.errors import BadOption, OnBad, PluginError
 from anybind.files import portable_name
 from anybind.item import Item
 from anybind.loaded import load
@@ -128,6 +128,7 @@ def evaluate(
         UnknownName: no such task, dataset, binding or modality; the message offers the nearest names.
         BadOption: an option that the task or the dataset does not take.
         BadInput: the data cannot be read or does not suit the task.
+        PluginError: the task returns something else than a result.
     """
     chosen = create_part(TaskSpec, task, **(task_options or {})) if isinstance(task, str) else task
     find_part(ModalitySpec, modality)  # an unknown name is reported before any file is looked for
@@ -135,7 +136,10 @@ def evaluate(
         data = load_dataset(dataset, Path(data), modalities=task_sources(chosen, modality), **(dataset_options or {}))
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     binder.encoder(modality)  # an unknown modality is reported before the text encoder is loaded
-    return chosen.run(binder, data, modality=modality, seed=seed, on_bad=on_bad)
+    result = chosen.run(binder, data, modality=modality, seed=seed, on_bad=on_bad)
+    if not isinstance(result, Result):
+        raise PluginError(f"the task {chosen.name!r}: expected a Result, got a {type(result).__name__}")
+    return result
 
 
 def task_sources(task: Task, modality: str) -> tuple[str, ...]:

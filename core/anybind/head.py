@@ -15,7 +15,7 @@ import numpy as np
 
 from anybind.binder import Binder
 from anybind.embeddings import Embeddings
-from anybind.errors import BadInput, BadOption, WeightsMismatch
+from anybind.errors import BadInput, BadOption, PluginError, WeightsMismatch
 from anybind.head_input import HeadInput
 from anybind.registry import create_part
 from anybind.space import Space
@@ -121,13 +121,16 @@ class Head(ABC):
             class_names: name of each class number, for a classification head.
 
         Raises:
-            BadInput: labels of another length, fewer than two classes, a class without labelled samples, or otherwise
-                too few samples.
+            BadInput: labels of another length, or not whole numbers, fewer than two classes, a class without labelled
+                samples, or otherwise too few samples.
         """
         if self.learns == "nothing":
             return self
         self._check_needs(inputs)
         labels = np.asarray(labels)
+        if labels.size and (labels.dtype.kind not in "biuf" or not np.array_equal(labels, np.rint(labels))):
+            first = labels.ravel()[:3].tolist()
+            raise BadInput(f"the head {self.name!r}: expected labels of whole numbers, got {first}")
         if self.learns == "samples" and labels.shape != (len(inputs),):
             raise BadInput(f"expected {len(inputs)} labels, one for each sample, got shape {labels.shape}")
         groups = int(inputs.groups.max(initial=-1)) + 1
@@ -170,6 +173,24 @@ class Head(ABC):
             BadOption: the head is not fitted, or not prepared.
             BadInput: required embeddings or queries are missing.
             SpaceMismatch, WeightsMismatch: embeddings of another space or encoder than in the fit.
+            PluginError: the scores have another shape, or are NaN or infinite.
+        """
+        scores = self.score_unchecked(inputs, queries)
+        self._check_scores(scores, len(inputs), 0 if queries is None else len(queries))
+        return scores
+
+    def score_unchecked(self, inputs: HeadInput, queries: Embeddings | None = None) -> np.ndarray:
+        """Compute scores as `score` does, without checking their shape and values; for the conformance checks.
+
+        Args:
+            inputs: n samples.
+            queries: as for `score`.
+
+        Returns:
+            what `compute_scores` returns, as float32: (n, classes), (n,) or (queries, n) of a valid head.
+
+        Raises:
+            BadOption, BadInput, SpaceMismatch, WeightsMismatch: as `score`.
         """
         if self.learns != "nothing" and not self.tensors:
             raise BadOption(f"the head {self.name!r} is not fitted: fit it, or load a fitted one")
@@ -194,6 +215,15 @@ class Head(ABC):
             if modality not in inputs.embeddings:
                 modalities = ", ".join(inputs.embeddings) or "none"
                 raise BadInput(f"the head {self.name!r} needs {modality} embeddings of the samples, got {modalities}")
+
+    def _check_scores(self, scores: np.ndarray, n: int, n_queries: int) -> None:
+        """Raise `PluginError` unless scores of n samples have the shape of the head's target and are finite."""
+        shapes = {"classification": (n, len(self.classes)), "anomaly": (n,), "ranking": (n_queries, n)}
+        expected = shapes[self.predicts]
+        if scores.shape != expected:
+            raise PluginError(f"the head {self.name!r}: expected scores of shape {expected}, got {scores.shape}")
+        if not np.isfinite(scores).all():
+            raise PluginError(f"the head {self.name!r}: expected finite scores, got NaN or infinity")
 
     def _check_encoder(self, embeddings: Embeddings) -> None:
         record = self.made_for.get(embeddings.modality)

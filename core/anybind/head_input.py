@@ -23,7 +23,8 @@ class HeadInput:
         groups: (n,) int64, the group id of each sample, 0 or more, such as the recording of a window. [default: all 0]
 
     Raises:
-        BadInput: lengths that disagree, sample numbers out of range, measures that are not finite, negative group ids.
+        BadInput: embeddings of another modality than their name, lengths that disagree, sample numbers out of range,
+            measures that are not finite, negative group ids.
     """
 
     embeddings: Mapping[str, Embeddings]
@@ -41,6 +42,8 @@ class HeadInput:
                 raise BadInput(f"the measure {name!r} must be {n} finite numbers, one for each sample")
         rows = {}
         for modality, embeddings in self.embeddings.items():
+            if embeddings.modality != modality:
+                raise BadInput(f"expected {modality} embeddings under {modality!r}, got {embeddings.modality}")
             numbers = np.asarray(self.rows.get(modality, np.arange(n)), dtype=np.int64)
             inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < n)
             if numbers.shape != (len(embeddings),) or not inside or (np.diff(numbers) < 0).any():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from numbers import Integral
 
 from anybind.errors import BadOption
 
@@ -18,6 +19,13 @@ def check_count(name: str, value: object) -> None:
     """Raise `BadOption` unless a value is an integer above 0."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise BadOption(f"{name} must be an integer above 0, got {value!r}")
+
+
+def check_seed(value: object) -> int:
+    """Return a random seed as an `int`; raise `BadOption` unless it is an integer of at least 0."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
+        raise BadOption(f"the seed must be an integer of 0 or more, got {value!r}")
+    return int(value)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anybind.binder import Binder
 from anybind.binding import Binding, ConfiguredPart, find_binding
+from anybind.errors import BadOption
 from anybind.inference import DEFAULT_BATCH_SIZE, FP32, InferenceOptions
 from anybind.registry import find_part
 from anybind.spec import EncoderSpec
@@ -44,10 +45,12 @@ def load(
 
     Raises:
         UnknownName: no such binding; the message suggests the nearest names.
-        BadInput, BadOption: the TOML file cannot be read or is invalid, or an option is, or there is no such backend.
+        BadInput, BadOption: the TOML file cannot be read or is invalid, or an option or the store is, or there is no
+            such backend.
     """
     if not isinstance(binding, Binding):
         binding = find_binding(binding)
+    _check_store(store)
     return Binder(binding, device, store, InferenceOptions(precision, batch_size, workers, processes), backend=backend)
 
 
@@ -72,8 +75,18 @@ def load_encoder(
 
     Raises:
         UnknownName: no such encoder; the message suggests the nearest names.
-        BadOption: an option is invalid.
+        BadOption: an option or the store is invalid.
     """
+    _check_store(store)
     spec = find_part(EncoderSpec, name).spec
     binding = Binding(name, {spec.modality: ConfiguredPart(name, options)}, summary=spec.summary)
     return Binder(binding, device, store, InferenceOptions(precision, batch_size, workers, processes), backend=backend)
+
+
+def _check_store(store: object) -> None:
+    if store is None:
+        return
+    from anybind.store import EmbeddingStore  # imported only where there is one
+
+    if not isinstance(store, EmbeddingStore):
+        raise BadOption(f"store: expected an anybind.EmbeddingStore, such as EmbeddingStore(FOLDER), got {store!r}")

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anybind.contents import content_key
+from anybind.discovery import describe_exception
 from anybind.encoder import Encoder
 from anybind.errors import AnybindError, BadInput, OnBad, PluginError
 from anybind.files import FileMark, get_file_mark, portable_name
 from anybind.item import Item
-from anybind.modality import Modality, derive, list_sources
+from anybind.modality import Modality, derive, describe_type, list_sources
 from anybind.part import takes_option
 from anybind.prefetch import prefetch
 from anybind.reader import SampleFile, find_reader, read
@@ -37,6 +38,13 @@ def report_invalid(on_bad: OnBad | None, number: int, id: str, error: AnybindErr
     if on_bad is None:
         raise error
     on_bad(id, error)
+
+
+def list_items(modality: Modality[object], items: object) -> list[object]:
+    """Return the items as a list; a single path, sample, `Item` or invalid object becomes a list of one."""
+    if isinstance(items, str | os.PathLike | Item) or not isinstance(items, Iterable) or modality.accepts(items):
+        return [items]
+    return list(items)
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ def to_item(modality: Modality[object], number: int, item: object) -> Item:
     if isinstance(item, Item):
         return item
     if isinstance(item, str) and modality.accepts(item):
-        return Item(item, item)
+        return Item(str(item), str(item))  # a NumPy string is stored as what it equals
     return Item(portable_name(item) if isinstance(item, str | os.PathLike) else f"{modality.name}[{number}]", item)
 
 
@@ -128,8 +136,7 @@ class Loader:
             described = error if item.id in str(error) else _set_cause(type(error)(f"{item.id}: {error}"), error)
             return replace(loaded, error=described)
         except Exception as error:  # a bug of a plugin becomes an error of the item, so that --skip-invalid skips it
-            message = " ".join(f"{type(error).__name__}: {error}".split())
-            failure = PluginError(f"{item.id}: its reader or encoder failed: {message}")
+            failure = PluginError(f"{item.id}: its reader or encoder failed: {describe_exception(error)}")
             return replace(loaded, error=_set_cause(failure, error))
         # A file that was written in between gets no key: the sample may differ from the hashed content.
         changed = loaded.mark is not None and loaded.mark != _find_mark(item.source)
@@ -151,7 +158,7 @@ class Loader:
         if not isinstance(source, str | os.PathLike):
             if self.derive_seed is not None:
                 return derive(name, source, seed=self.derive_seed)
-            raise BadInput(f"expected a path or a sample of {name}, got a {type(source).__name__}")
+            raise BadInput(f"expected a path or {self._describe_sample()}, got {describe_type(source)}")
         path = Path(source)
         reader = source.reader if isinstance(source, SampleFile) else None
         if reader is None or reader.spec.modality != name:
@@ -168,6 +175,11 @@ class Loader:
         if self.derive_seed is None:
             raise self._refuse(path, actual)
         return derive(name, sample, source=actual, seed=self.derive_seed)
+
+    def _describe_sample(self) -> str:
+        """Return the words for a sample of the modality in an error message."""
+        words = self.modality.sample_type
+        return f"a sample of {self.modality.name}" + (f" ({words})" if words else "")
 
     def _refuse(self, path: Path, actual: str) -> BadInput:
         name = self.modality.name
@@ -255,19 +267,31 @@ def encode_batches(
             yield encoded
 
 
+def _encode(encoder: Encoder, inputs: list[object]) -> np.ndarray:
+    """Encode a batch to (n, d) float32; raise `PluginError` for an unexpected error or a result of another shape."""
+    who = f"the {encoder.modality} encoder {type(encoder).__module__}.{type(encoder).__qualname__}"
+    try:
+        vectors = np.asarray(encoder.encode(inputs), np.float32)
+    except (AnybindError, MemoryError, Warning):
+        raise
+    except Exception as error:
+        raise PluginError(f"{who} failed: {describe_exception(error)}") from error
+    if vectors.shape != (expected := (len(inputs), encoder.space.dim)):
+        raise PluginError(f"{who}: expected vectors of shape {expected}, got {vectors.shape}")
+    return vectors
+
+
 def encode_batch(encoder: Encoder, batch: list[LoadedItem], on_invalid: OnInvalid) -> list[LoadedItem]:
     """Encode a batch and return its items with vectors, without the invalid ones."""
     missing = [each for each in batch if not each.cached]
     vectors: dict[int, np.ndarray] = {}
     try:
-        rows = encoder.encode([each.prepared for each in missing]) if missing else ()
-        if len(rows) != len(missing):
-            raise PluginError(f"the encoder of {encoder.modality} gave {len(rows)} vectors for {len(missing)} samples")
+        rows = _encode(encoder, [each.prepared for each in missing]) if missing else ()
         vectors = {each.number: row for each, row in zip(missing, rows, strict=True)}
     except BadInput:  # encode one by one to find the invalid ones
         for each in missing:
             try:
-                vectors[each.number] = encoder.encode([each.prepared])[0]
+                vectors[each.number] = _encode(encoder, [each.prepared])[0]
             except BadInput as error:
                 on_invalid(each.number, each.id, _set_cause(BadInput(f"{each.id}: {error}"), error))
     encoded = [each if each.cached else replace(each, prepared=None, vector=vectors.get(each.number)) for each in batch]

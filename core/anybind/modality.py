@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import numpy as np
 
-from anybind.errors import AnybindError, BadInput, BadOption
+from anybind.errors import BadInput, BadOption
+from anybind.inference import check_seed
 from anybind.registry import check_options, find_part, list_parts
 from anybind.spec import ModalitySpec
 from anybind.windowing import SampleWindow, WindowOptions
@@ -23,10 +24,12 @@ class Modality(ABC, Generic[S]):
     Attributes:
         name: registered name, for instance `event`.
         intensity: label of `SampleWindow.intensity` on charts, with its unit; empty for samples without windows.
+        sample_type: what a sample is, for error messages: `a uint8 RGB array (height, width, 3)`.
     """
 
     name: ClassVar[str]
     intensity: ClassVar[str] = ""
+    sample_type: ClassVar[str] = ""
 
     @abstractmethod
     def accepts(self, item: object) -> bool:
@@ -129,15 +132,23 @@ def check_augmentation(modality: str, options: Mapping[str, object]) -> None:
     check_options(f"augment.{modality}", find_modality(modality).augment, None, seed=0, **options)
 
 
+def describe_type(value: object) -> str:
+    """Return the type of an object as words; of an array with its dtype and shape."""
+    if isinstance(value, np.ndarray):
+        return f"a {value.dtype} array of shape {value.shape}"
+    owner = type(value)
+    return f"a {owner.__name__}" if owner.__module__ == "builtins" else f"a {owner.__module__}.{owner.__name__}"
+
+
 def infer_modality(sample: object) -> str:
     """Return the name of the modality of a sample in memory; raise `BadInput` if there is none."""
     for part in list_parts("modality"):
-        # A modality that cannot be loaded has no samples in memory, and must not affect the others.
-        with contextlib.suppress(AnybindError):
+        # A modality that cannot be loaded, or fails, must not affect the others.
+        with contextlib.suppress(Exception):
             if find_modality(part.name).accepts(sample):
                 return part.name
     names = ", ".join(part.name for part in list_parts("modality"))
-    raise BadInput(f"a {type(sample).__name__} is a sample of no installed modality ({names})")
+    raise BadInput(f"{describe_type(sample)} is a sample of no installed modality ({names})")
 
 
 def derive(target: str, sample: object, *, source: str | None = None, seed: int = 0, **options: object) -> Any:
@@ -152,10 +163,9 @@ def derive(target: str, sample: object, *, source: str | None = None, seed: int 
 
     Raises:
         BadInput: the target cannot be derived from that modality.
-        BadOption: the seed is negative, or the modality does not take an option.
+        BadOption: the seed is not an integer of at least 0, or the modality does not take an option.
     """
-    if seed < 0:
-        raise BadOption(f"the seed must be 0 or more, got {seed}")
+    seed = check_seed(seed)
     source = source or infer_modality(sample)
     sample = find_modality(source).as_sample(sample)
     if source == target:

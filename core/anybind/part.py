@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from anybind.discovery import contain_import, describe_exception
-from anybind.errors import BadOption, MissingExtra, PluginError
+from anybind.errors import AnybindError, BadOption, MissingExtra, PluginError
 from anybind.spec import Spec
 
 S_co = TypeVar("S_co", bound=Spec, covariant=True)
@@ -56,8 +56,20 @@ class Part(Generic[S_co]):
 
     @functools.cached_property
     def instance(self) -> Any:
-        """The object that the target creates without arguments, created once; a failed import is retried."""
-        return self.load()()
+        """The object that the target creates without arguments, created once; a failed import is retried.
+
+        Raises:
+            MissingExtra, PluginError: as `load`, or the target cannot be called without arguments.
+        """
+        target = self.load()
+        try:
+            return target()
+        except AnybindError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"{self.kind} {self.name!r} of {self.distribution} cannot be created: {describe_exception(error)}"
+            ) from error
 
     @contextmanager
     def explain_missing_extra(self) -> Iterator[None]:

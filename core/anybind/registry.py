@@ -23,7 +23,7 @@ from typing import Any, TypeVar, overload
 import pluggy
 
 from anybind.discovery import contain_import, describe_exception, find_entry_points
-from anybind.errors import NameClash, UnknownName, suggest_names
+from anybind.errors import NameClash, PluginError, UnknownName, suggest_names
 from anybind.hooks import Plugin, Registrar, check_contract, check_result, plugin_manager
 from anybind.part import Part, check_options
 from anybind.spec import CORE_KINDS, KindSpec, Spec
@@ -106,9 +106,13 @@ class Registry:
                 self._manager.register(module, plugin.name)
                 try:
                     self._manager.check_pending()
-                    for hook in self._manager.hook.register.get_hookimpls():
-                        if hook.plugin_name == plugin.name:  # one at a time, so that an error affects no other plugin
-                            check_result(hook.function(*[registrar for _ in hook.argnames]))
+                    hooks = [
+                        each for each in self._manager.hook.register.get_hookimpls() if each.plugin_name == plugin.name
+                    ]
+                    if not hooks:
+                        raise PluginError("it has no hook: expected a function `register` decorated with @hookimpl")
+                    for hook in hooks:  # those of one plugin, so that an error affects no other
+                        check_result(hook.function(*[registrar for _ in hook.argnames]))
                 except BaseException:
                     self._manager.unregister(name=plugin.name)
                     raise

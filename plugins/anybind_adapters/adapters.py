@@ -17,6 +17,7 @@ from anybind_adapters.card import MAX_WIDTH
 from anybind_adapters.closed_form import fit_procrustes, fit_ridge
 from anybind_adapters.contrastive import TrainingSettings, apply_layers, train_layers
 from anybind_adapters.file import AdapterFile, read_adapter, write_adapter
+from anybind_adapters.pairs import check_pairs
 
 Weights = np.ndarray | torch.Tensor
 
@@ -138,6 +139,7 @@ class Ridge(Affine):
             centre: subtract both sides' means first, which gives a bias.
             spread: scale the output to the variance of the targets.
         """
+        check_pairs(source, target, groups)
         fit = fit_ridge(
             source.vectors,
             target.vectors,
@@ -174,6 +176,7 @@ class Procrustes(Affine):
             centre: subtract both sides' means first: the rotation is then about them.
             spread: scale the output to the variance of the targets, and not for the smallest error.
         """
+        check_pairs(source, target, groups)
         fit = fit_procrustes(source.vectors, target.vectors, centre=centre, spread=spread)
         return cls._build(source, target, fit.weight, fit.bias, fit.settings)
 
@@ -205,6 +208,7 @@ class Linear(Affine):
             lr, epochs, batch_size: of the training, by Adam.
             patience: early stopping after this many epochs without a lower loss on a tenth of the groups.
         """
+        check_pairs(source, target, groups)
         training = TrainingSettings(seed, temperature, lr, epochs, batch_size, patience)
         tensors, settings = train_layers(source.vectors, target.vectors, groups, training)
         return cls._build(source, target, tensors["weight"], tensors["bias"], settings)
@@ -252,6 +256,7 @@ class Mlp(FittedAdapter):
         """
         if not isinstance(hidden, int) or not 1 <= hidden <= MAX_WIDTH:
             raise BadOption(f"hidden: expected a whole number from 1 to {MAX_WIDTH}, got {hidden!r}")
+        check_pairs(source, target, groups)
         training = TrainingSettings(seed, temperature, lr, epochs, batch_size, patience)
         tensors, settings = train_layers(source.vectors, target.vectors, groups, training, hidden)
         return cls(AdapterFile(cls.name, source.space, target.space, settings, tensors, {}))

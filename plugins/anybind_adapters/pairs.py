@@ -16,6 +16,14 @@ MIN_GROUPS = 10
 """Smallest number of groups: eight to fit an adapter, two to validate it."""
 
 
+def check_pairs(source: Embeddings, target: Embeddings, groups: np.ndarray) -> None:
+    """Raise `BadInput` unless there are two pairs or more: as many sources as targets and groups."""
+    if not len(source) == len(target) == len(groups) or len(source) < 2:
+        raise BadInput(
+            f"expected two pairs or more, got {len(source)} sources, {len(target)} targets and {len(groups)} groups"
+        )
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Row i of `source` and row i of `target` are a pair.

@@ -23,6 +23,7 @@ class Event(Modality[EventStream]):
     """
 
     name = "event"
+    sample_type = "an EventStream or a structured array"
     intensity = "event rate, events per second"
 
     def accepts(self, item: object) -> bool:

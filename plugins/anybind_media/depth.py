@@ -82,6 +82,7 @@ class Depth(Modality[DepthMap]):
     """The modality of depth maps: a `DepthMap` with at least one known depth."""
 
     name = "depth"
+    sample_type = "anybind.plugin.modalities.make_sample('depth', metres)"
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, DepthMap)

@@ -27,6 +27,7 @@ class Image(Modality[np.ndarray]):
     """The modality of images: uint8 RGB array (height, width, 3)."""
 
     name = "image"
+    sample_type = "a uint8 RGB array (height, width, 3)"
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, np.ndarray) and item.ndim == 3 and item.shape[2] == 3 and item.dtype == np.uint8

@@ -120,6 +120,7 @@ class Sound(Modality[Waveform]):
     """The modality of audio clips: a `Waveform` with at least one sample; silence is valid."""
 
     name = "sound"
+    sample_type = "anybind.plugin.modalities.make_sample('sound', samples, rate)"
     intensity = "sound level, RMS of full scale"
 
     def accepts(self, item: object) -> bool:

@@ -9,6 +9,7 @@ class Text(Modality[str]):
     """The modality of texts: non-empty strings."""
 
     name = "text"
+    sample_type = "a str"
 
     def accepts(self, item: object) -> bool:
         return isinstance(item, str)

@@ -45,13 +45,21 @@ def as_sentence_transformer(
     """
     if not binder.modalities:
         raise BadOption(f"binding {binder.name!r} has no modality")
-    return SentenceTransformer(
+    return BinderModel(
         modules=[BinderModule(binder)],
         device="cpu",  # the binder's encoders stay on the binder's device
         prompts=dict(prompts or {}),
         truncate_dim=truncate_dim,
         similarity_fn_name="cosine",
     )
+
+
+class BinderModel(SentenceTransformer):
+    """A model of a `BinderModule`."""
+
+    def supports(self, modality: Any) -> bool:
+        """Return whether `encode` takes a batch of a modality; `message` is a batch of several, which it takes."""
+        return modality == "message" or super().supports(modality)
 
 
 class BinderModule(InputModule):

@@ -294,3 +294,70 @@ def test_options_of_an_item_reach_its_reader(plugin, tmp_path, monkeypatch):
     result = binder().embed("letters", items)
     expected = binder().embed("letters", [b"ab", b"ab" * 9])
     np.testing.assert_array_equal(result.vectors, expected.vectors)
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (ValueError("oh no"), "failed: ValueError: oh no"),
+        (None, r"expected vectors of shape \(1, 3\), got \(\)"),
+        (np.ones((1, 2)), r"expected vectors of shape \(1, 3\), got \(1, 2\)"),
+        ([object()], "failed: TypeError"),
+    ],
+)
+def test_an_encoder_that_fails_or_returns_something_else_is_an_error_with_its_name(
+    plugin, monkeypatch, result, message
+):
+    def encode(self, inputs):
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    monkeypatch.setattr(Counting, "encode", encode)
+    with pytest.raises(PluginError, match=f"the letters encoder .*Counting.*{message}"):
+        binder().embed("letters", [b"ab"])
+
+
+def test_vectors_of_another_norm_than_1_are_an_error_of_the_encoder(plugin, monkeypatch):
+    monkeypatch.setattr(Counting, "encode", lambda self, inputs: np.full((len(inputs), 3), 2.0))
+    with pytest.raises(PluginError, match=r"the letters encoder 'count': .*has norm"):
+        binder().embed("letters", [b"ab"])
+
+
+def test_an_adapter_that_returns_another_shape_is_an_error_with_its_name(plugin, monkeypatch):
+    monkeypatch.setattr(Turn, "map", lambda self, vectors: vectors[:, :2])
+    with pytest.raises(
+        PluginError, match=r"the adapter Turn to goal .*expected vectors of shape \(1, 3\), got \(1, 2\)"
+    ):
+        binder("goal", [("own", "goal")]).embed("letters", [b"ab"])
+
+
+@pytest.mark.parametrize("item", [3, None, 1.5])
+def test_an_object_that_is_no_sample_is_an_invalid_item(plugin, item):
+    for items in (item, [item]):
+        with pytest.raises(anybind.BadInput, match=r"letters\[0\]: expected a path or a sample of letters, got a"):
+            binder().embed("letters", items)
+
+
+def test_an_invalid_array_is_described_with_what_was_expected():
+    expected = r"a uint8 RGB array \(height, width, 3\)\), got a float64 array of shape \(3, 8, 8\)"
+    with pytest.raises(anybind.BadInput, match=expected):
+        anybind.load("mini").embed("image", [np.zeros((3, 8, 8))])
+
+
+def test_numpy_strings_are_texts():
+    texts = anybind.load("mini").embed("text", np.array(["a cat", "a dog"]))
+    assert [type(each) for each in texts.ids] == [str, str]
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "0"])
+def test_a_seed_that_is_no_integer_of_at_least_0_raises(plugin, seed):
+    with pytest.raises(BadOption, match="the seed must be an integer of 0 or more"):
+        binder().embed("letters", [b"ab"], derive_seed=seed)
+
+
+def test_a_torch_device_and_a_numpy_seed_are_accepted(plugin):
+    torch = pytest.importorskip("torch")
+    use = Binding("b", {"letters": ConfiguredPart("count")})
+    result = anybind.load(use, device=torch.device("cpu")).embed("letters", [b"ab"], derive_seed=np.int64(3))
+    assert len(result) == 1

@@ -6,8 +6,9 @@ import pytest
 
 import anybind
 from anybind.binding import Binding, ConfiguredPart
-from anybind.errors import BadOption, UnknownName
+from anybind.errors import BadOption, PluginError, UnknownName
 from anybind.registry import find_part
+from anybind.spec import BindingSpec
 
 WHOLE = """
 name = "mine"
@@ -155,3 +156,14 @@ def test_a_representation_or_an_encoder_without_a_clamp_and_a_missing_encoder_ar
         make_binding().with_clamp("depth", 10)
     with pytest.raises(BadOption, match="has no clamp of event counts"):
         make_binding().with_clamp("image", 10)
+
+
+def test_a_binding_whose_function_or_resource_fails_is_an_error_with_its_name(registry, add_plugin):
+    for name, target in (("crash", f"{__name__}:crash"), ("absent", "math:absent.toml")):
+        add_plugin(registry, BindingSpec(name=name, summary="s", target=target), name=name)
+        with pytest.raises(PluginError, match=f"binding '{name}' of test-dist: "):
+            anybind.load(f"{name}:x" if name == "crash" else name)
+
+
+def crash(argument):
+    raise KeyError(argument)

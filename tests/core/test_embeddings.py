@@ -172,3 +172,11 @@ def test_a_notebook_shows_a_few_rows_with_escaped_ids():
     assert "&lt;b&gt;0" in html
     assert "<b>" not in html
     assert html.count("<tr>") < 12
+
+
+def test_normalize_takes_lists_and_tensors_of_shape_n_d():
+    torch = pytest.importorskip("torch")
+    for vectors in ([[3, 4]], torch.tensor([[3.0, 4.0]])):
+        np.testing.assert_allclose(anybind.normalize(vectors), [[0.6, 0.8]], rtol=1e-6)
+    with pytest.raises(anybind.BadInput, match=r"expected vectors of shape \(n, d\), got \(2,\)"):
+        anybind.normalize(np.array([3.0, 4.0]))

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 
 import anybind
 from anybind import BadInput, Embeddings, Space
-from anybind.errors import BadOption, SpaceMismatch, UnknownName, WeightsMismatch
+from anybind.errors import BadOption, PluginError, SpaceMismatch, UnknownName, WeightsMismatch
 from anybind.head import Head
 from anybind.head_input import HeadInput
 from anybind.spec import HeadSpec
@@ -262,3 +262,23 @@ def test_files_with_an_invalid_card_raise(mean, tmp_path, card):
 def test_an_unknown_head_raises_with_the_nearest_name(mean):
     with pytest.raises(UnknownName, match="'mean'"):
         Head.find("meen")
+
+
+@pytest.mark.parametrize("labels", [[0.5, 0, 1], [np.nan, 0, 1], ["a", "b", "a"], [None, 0, 1]])
+def test_labels_that_are_no_whole_numbers_raise(mean, labels):
+    with pytest.raises(BadInput, match="the head 'mean': expected labels of whole numbers"):
+        mean().fit(samples(3), labels)
+    assert mean().fit(samples(3), [0.0, 1.0, -1.0]).tensors
+
+
+def test_scores_of_another_shape_or_not_finite_are_an_error_with_the_heads_name(mean, monkeypatch):
+    head = mean().fit(samples(3), [0, 0, 1])
+    for scores, message in ((np.zeros((3, 2)), r"shape \(3,\), got \(3, 2\)"), (np.full(3, np.nan), "expected finite")):
+        monkeypatch.setattr(Mean, "compute_scores", lambda self, inputs, queries, scores=scores: scores)
+        with pytest.raises(PluginError, match=f"the head 'mean': .*{message}"):
+            head.score(samples(3))
+
+
+def test_embeddings_under_the_name_of_another_modality_raise():
+    with pytest.raises(BadInput, match="expected taste embeddings under 'taste', got smell"):
+        HeadInput({"taste": smells(3)})

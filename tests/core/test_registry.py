@@ -59,6 +59,7 @@ BROKEN = {
     "hook-argument": (HOOK + "def register(regstry): pass", "regstry"),
     "no-spec": (HOOK + "def register(registry): registry.add('not a spec')", "takes a spec such as EncoderSpec"),
     "hook-error": (HOOK + "def register(registry): 1 / 0", "ZeroDivisionError"),
+    "no-hook": ("anybind_contract = 1\ndef register(registry): pass", "decorated with @hookimpl"),
     "half": (GOOD.format(task="half", module="m") + "    raise RuntimeError('after the first')\n", "after the first"),
     "embed": (GOOD.format(task="embed", module="m").replace("TaskSpec", "CommandSpec"), "the command 'embed' is any"),
 }

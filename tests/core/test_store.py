@@ -645,3 +645,10 @@ def test_only_frozen_dataclasses_are_keyed_by_their_fields():
         assert content_key(other) is None
     assert content_key(np.array([object()])) is None
     assert content_key(np.ma.masked_array([1, 2], [True, False])) is None
+
+
+@pytest.mark.parametrize("store", ["folder", True])
+def test_a_store_of_another_type_raises_when_the_binding_is_loaded(store):
+    for load, name in ((anybind.load, Binding("empty", {})), (anybind.load_encoder, "letters")):
+        with pytest.raises(BadOption, match=r"store: expected an anybind\.EmbeddingStore"):
+            load(name, store=store)

@@ -70,7 +70,7 @@ def computed_once(compute: Callable[[Case[T]], R], name: str = "") -> Callable[[
                 case.values[get] = compute(case)
             except Skip:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 value_name = name or compute.__name__.removeprefix("get_").replace("_", " ")
                 raise Skip(f"no {value_name} to check: {describe_error(error)}") from error
         return cast("R", case.values[get])
@@ -192,7 +192,7 @@ def run_check(check: Check, case: Case[object]) -> Outcome:
             check.run(case)
     except (Skip, MissingExtra) as skip:
         return Outcome(check.name, "skipped", str(skip))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failure = _describe_failure(error)
         if reason is not None:
             return Outcome(check.name, "expected failure", f"{reason} ({failure})")
@@ -202,7 +202,7 @@ def run_check(check: Check, case: Case[object]) -> Outcome:
     return Outcome(check.name, "passed")
 
 
-def _describe_failure(error: Exception) -> str:
+def _describe_failure(error: BaseException) -> str:
     if type(error) is AssertionError and str(error):
         return " ".join(str(error).partition("\nassert ")[0].split())  # pytest appends the expression of an assert
     return f"raised {describe_error(error)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -132,6 +133,15 @@ def check_deterministic(case: Case[Encoder]) -> np.ndarray:
 
 
 get_deterministic_embeddings = computed_once(check_deterministic, "deterministic embedding")
+
+
+@CHECKS.add("copy a sample before changing it in place")
+def check_leaves_samples_unchanged(case: Case[Encoder]) -> None:
+    get_embeddings(case)
+    for sample in case.example.samples:
+        before = copy.deepcopy(sample)
+        encode_samples(case, [sample])
+        assert is_equal(before, sample), f"the sample ({describe_sample(sample)}) was changed"
 
 
 @CHECKS.add("encode samples independently: no batch statistics, no attention to padding")

@@ -89,7 +89,7 @@ def get_scored_inputs(case: Case[Head]) -> HeadInput:
 
 def score_samples(case: Case[Head], head: Head, **changes: object) -> np.ndarray:
     """Score the samples, with some fields of `HeadInput` changed."""
-    return head.score(replace(get_scored_inputs(case), **changes), make_queries(case))
+    return head.score_unchecked(replace(get_scored_inputs(case), **changes), make_queries(case))
 
 
 def select_samples(inputs: HeadInput, chosen: Sequence[int]) -> HeadInput:
@@ -148,7 +148,7 @@ def check_score_range(case: Case[Head]) -> None:
 )
 def check_batch_invariance(case: Case[Head]) -> None:
     inputs = get_scored_inputs(case)
-    alone = [get_fitted_head(case).score(select_samples(inputs, [number])) for number in range(SAMPLES)]
+    alone = [get_fitted_head(case).score_unchecked(select_samples(inputs, [number])) for number in range(SAMPLES)]
     what = "each sample alone and all in one input"
     assert_close(np.concatenate(alone), get_scores(case), BATCH_TOLERANCE, what, relative=True)
 
@@ -160,7 +160,9 @@ def check_batch_invariance(case: Case[Head]) -> None:
 def check_query_invariance(case: Case[Head]) -> None:
     queries = make_queries(case)
     assert queries is not None
-    alone = [get_fitted_head(case).score(get_scored_inputs(case), queries[[number]]) for number in range(QUERIES)]
+    alone = [
+        get_fitted_head(case).score_unchecked(get_scored_inputs(case), queries[[number]]) for number in range(QUERIES)
+    ]
     assert_close(
         np.concatenate(alone), get_scores(case), BATCH_TOLERANCE, "each query alone and all at once", relative=True
     )
@@ -178,7 +180,7 @@ def check_requires_queries(case: Case[Head]) -> None:
 def check_learns_the_classes(case: Case[Head]) -> None:
     head, (inputs, labels) = get_fitted_head(case), make_inputs(case, seed=0)
     assert head.classes == CLASS_NAMES, f"fitted for the classes {CLASS_NAMES}, it has {head.classes}"
-    correct = head.score(inputs).argmax(axis=1) == labels
+    correct = head.score_unchecked(inputs).argmax(axis=1) == labels
     accuracy = float(np.mean([correct[labels == number].mean() for number in range(len(CLASS_NAMES))]))
     assert accuracy > 0.5, f"its balanced accuracy is {accuracy:.0%} on the separable samples of its fit"
 
@@ -191,7 +193,7 @@ def check_no_rows_score_zero(case: Case[Head]) -> None:
     inputs = get_scored_inputs(case)
     embeddings = {of: each[1:] for of, each in inputs.embeddings.items()}
     rows = dict.fromkeys(embeddings, np.arange(1, SAMPLES))
-    first = get_fitted_head(case).score(HeadInput(embeddings, inputs.measures, rows, inputs.groups))[0]
+    first = get_fitted_head(case).score_unchecked(HeadInput(embeddings, inputs.measures, rows, inputs.groups))[0]
     assert first == 0, f"a sample without rows has the score {first}"
 
 
@@ -223,7 +225,10 @@ def check_save_and_load(case: Case[Head]) -> None:
 
 @CHECKS.add("inherit `score`: it raises BadOption", applies=lambda case: case.part.learns != "nothing")
 def check_refuses_to_score_unfitted(case: Case[Head]) -> None:
-    assert_refused(lambda: score_samples(case, copy.deepcopy(case.part)), "scoring without a fit", BadOption)
+    unfitted = copy.deepcopy(case.part)
+    assert_refused(
+        lambda: unfitted.score(get_scored_inputs(case), make_queries(case)), "scoring without a fit", BadOption
+    )
 
 
 @CHECKS.add("list in `needs` every modality that `compute_scores` reads", applies=reads_embeddings)

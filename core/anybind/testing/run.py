@@ -60,7 +60,10 @@ class PartUnderTest:
         names = [check.name for check in self.checks]
         for name in self.example.expected_failures:
             assert name in names, f"unknown check {name!r} in expected_failures{suggest_names(name, names)}"
-        _require_example(self.part.kind, self.example)
+        try:
+            _require_example(self.part.kind, self.example)
+        except AssertionError as error:
+            raise AssertionError(f"{error}{_describe_missing_modality(self.part.spec)}") from None
         try:
             return Case(_create_part(self.part, self.example), self.example, self.part.spec)
         except MissingExtra as error:
@@ -238,6 +241,14 @@ def _require_example(kind: str, example: Example) -> None:
     values = [getattr(example, name) for name in needs]
     complete = any(len(value) > 0 if isinstance(value, (list, tuple)) else value is not None for value in values)
     assert complete or not needs, f"it needs an example with {' or '.join(needs)}"
+
+
+def _describe_missing_modality(spec: Spec) -> str:
+    """Return why there is no example of a spec's modality, as the end of a message; empty if it is installed."""
+    names = [part.name for part in list_parts(ModalitySpec)]
+    if not isinstance(spec, SAMPLE_SPECS) or spec.modality in names:
+        return ""
+    return f": no modality {spec.modality!r} is installed{suggest_names(spec.modality, names)}"
 
 
 def _create_part(part: Part[Spec], example: Example) -> object:

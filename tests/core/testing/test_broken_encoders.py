@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +76,12 @@ def count_samples(self, sample):
     return Good.preprocess(self, sample) + self.count
 
 
+def change_sample(self, sample):
+    prepared = Good.preprocess(self, sample)
+    sample += 1
+    return prepared
+
+
 BROKEN = {
     "Good": ({}, []),
     "NotUnit": (encode_after(lambda vectors: 1.5 * vectors), ["check_unit_norm"]),
@@ -106,6 +114,8 @@ BROKEN = {
     "WeightsElsewhere": ({"features": compute_elsewhere}, ["check_weights_round_trip"]),
     "TakesAnyFile": ({"load_weights": load_any_file}, ["check_refuses_other_weight_files"]),
     "Crashes": ({"encode": lambda self, inputs: 1 / 0}, ["check_embeds_its_samples"]),
+    "Exits": ({"encode": lambda self, inputs: sys.exit(3)}, ["check_embeds_its_samples"]),
+    "Scribbles": ({"preprocess": change_sample}, ["check_deterministic", "check_leaves_samples_unchanged"]),
 }
 """By name: what differs from the good one, and the checks that then fail."""
 

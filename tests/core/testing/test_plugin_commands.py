@@ -94,6 +94,23 @@ def test_the_tests_of_every_new_plugin_pass_as_they_are_written(written: Path):
 
 
 @pytest.mark.slow
+def test_new_plugins_pass_a_type_checker(written: Path):
+    checker = shutil.which("basedpyright")
+    if checker is None:
+        pytest.skip("basedpyright is not installed")
+    root = Path(__file__).parents[3]
+    settings = {
+        "typeCheckingMode": "standard",
+        "extraPaths": [str(root / "core"), str(root / "plugins"), *sys.path[1:]],
+    }
+    (written / "pyrightconfig.json").write_text(json.dumps({**settings, "include": list(NEW)}))
+    result = subprocess.run([checker, "--outputjson"], cwd=written, capture_output=True, text=True, check=False)
+    report = json.loads(result.stdout)
+    assert report["summary"]["filesAnalyzed"] >= len(NEW)
+    assert [each["message"] for each in report["generalDiagnostics"] if each["severity"] == "error"] == []
+
+
+@pytest.mark.slow
 def test_every_part_of_a_new_plugin_is_created_and_passes_its_checks(written: Path):
     script = (
         "import sys\nfrom anybind.testing import check_part, list_plugin_parts\n"

@@ -187,3 +187,12 @@ def test_an_invalid_hidden_width_is_rejected(make_pairs, hidden):
     fit = find_part("adapter", "mlp").load().fit
     with pytest.raises(BadOption, match="hidden: expected"):
         fit(source, target, groups=np.arange(60), seed=0, hidden=hidden)
+
+
+@pytest.mark.parametrize("name", ["ridge", "procrustes", "linear", "mlp"])
+@pytest.mark.parametrize("counts", [(12, 13, 12), (12, 12, 5), (1, 1, 1), (0, 0, 0)])
+def test_rows_that_are_no_pairs_are_rejected(make_pairs, name, counts):
+    source, target = (side[:count] for side, count in zip(make_pairs(), counts, strict=False))
+    expected = "expected two pairs or more, got {} sources, {} targets and {} groups".format(*counts)
+    with pytest.raises(anybind.BadInput, match=expected):
+        find_part("adapter", name).load().fit(source, target, groups=np.arange(counts[2]), seed=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -79,7 +80,9 @@ def test_other_spaces_and_several_modalities_are_refused():
             HeadInput({"image": samples}), make_embeddings([[1, 0, 0, 0]], space="other")
         )
     with pytest.raises(BadInput, match="one modality, got image, event"):
-        Head.find("query-expansion").score(HeadInput({"image": samples, "event": samples}), query)
+        Head.find("query-expansion").score(
+            HeadInput({"image": samples, "event": replace(samples, modality="event")}), query
+        )
     with pytest.raises(BadInput, match="needs event"):
         Head.find("query-expansion", modality="event").score(HeadInput({"image": samples}), query)
 

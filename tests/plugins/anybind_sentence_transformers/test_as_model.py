@@ -45,6 +45,12 @@ def test_mini_embeds_every_modality_alone_and_in_one_batch(binder, model, sample
     assert measure_cosines(expected, together) == pytest.approx(1, abs=1e-6)
 
 
+def test_a_batch_may_mix_the_modalities_that_sentence_transformers_knows(binder, model, samples):
+    expected = np.concatenate([binder.embed(name, [samples[name]]).vectors for name in ("text", "image")])
+    for image in ({"image": samples["image"]}, PIL.Image.fromarray(samples["image"])):
+        assert measure_cosines(expected, model.encode([samples["text"], image])) == pytest.approx(1, abs=1e-6)
+
+
 def test_samples_and_the_inputs_of_sentence_transformers_need_no_names(binder, model, samples):
     for name in ("event", "sound", "depth", "text"):
         vector = model.encode(samples[name])
