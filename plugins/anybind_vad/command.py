@@ -122,7 +122,7 @@ def _find_head(name: str, file: Path | None, options: list[str] | None) -> Head:
 def _print_segments(scores: VideoScores, page: Path | None) -> None:
     rows = [
         (
-            *(pages.format_time(seconds, True) for seconds in (segment.start, segment.end, segment.peak)),
+            *(pages.format_time(seconds, 1) for seconds in (segment.start, segment.end, segment.peak)),
             f"{segment.score:.4g}",
             f"{segment.first} to {segment.last}",
         )
