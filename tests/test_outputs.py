@@ -44,6 +44,19 @@ WRITERS = {
 }
 """Command lines that write: `DISK` is the folder of the output. The training engine has tests of its own."""
 FAST = ("convert-h5", "render-gif", "embed")
+REPLACING = (
+    "convert events.npz events.npz --end 1ms",
+    "convert events.npz -o events.npz --filter hot-pixel",
+    "corrupt events.npz -o events.npz --corruption dropped-events",
+    "watch events.npz --labels red,blue --speed 0 -o events.npz",
+    "explain classes/a/0.png --text red -o classes/a/0.png",
+    "classify classes/a/0.png --labels red,blue --page events.npz",
+    "search red --in classes -o events.npz",
+    "vad clip.mp4 --head zero-shot -o clip.mp4",
+    "embed events.npz -o events.npz",
+    "fit-head classes -o events.npz",
+)
+"""Command lines whose output would replace a file of another kind, or their input."""
 SUITE = """
 name = "outputs"
 bindings = ["mini"]
@@ -124,3 +137,13 @@ def test_an_output_that_cannot_be_written_is_one_line_and_keeps_the_old_file(
         path: path.read_bytes() for path in disk.rglob("*") if path.is_file() and output not in path.parents
     } == before
     assert not list(disk.rglob(".anybind-*"))
+
+
+@pytest.mark.parametrize("line", REPLACING)
+def test_an_output_does_not_replace_an_input(
+    cli: Command, monkeypatch: pytest.MonkeyPatch, data: Path, line: str
+) -> None:
+    monkeypatch.chdir(data)
+    before = {path: path.read_bytes() for path in data.rglob("*") if path.is_file()}
+    assert "cannot write" in cli(*line.split()).error()
+    assert {path: path.read_bytes() for path in data.rglob("*") if path.is_file()} == before

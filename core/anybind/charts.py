@@ -22,7 +22,10 @@ COLOURS = 6  # number of colours; further series reuse them
 DOTS = 30  # maximum number of points of a line with dots
 TEXT_PX, ROW_PX = 12, 20
 COLUMNS = 1000  # horizontal resolution of `draw_steps`
-TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400)
+TIME_STEPS_S = (
+    *(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 36000, 86400),
+)
 TIME_TICKS, MAX_TIME_TICK = (
     8,
     0.9,
@@ -82,8 +85,9 @@ class Axis:
     def of_time(cls, end_s: float) -> Axis:
         """Create a time axis from 0 to `end_s` seconds, with at most 8 ticks at round times."""
         step = next((step for step in TIME_STEPS_S if end_s / step <= TIME_TICKS), end_s)
+        decimals = sum(step < limit for limit in (1, 0.1, 0.01))
         times = np.arange(0, MAX_TIME_TICK * end_s, step).tolist() if end_s else [0.0]
-        return cls(0.0, end_s or 1.0, tuple((time, format_time(time, tenths=step < 1)) for time in times))
+        return cls(0.0, end_s or 1.0, tuple((time, format_time(time, decimals)) for time in times))
 
     def place(self, value: float) -> float:
         """Return the position of a value, per cent of the axis."""
@@ -111,14 +115,13 @@ class Mark:
     interval: tuple[float, float] | None = None
 
 
-def format_time(seconds: float, tenths: bool = False) -> str:
-    """Format a time in seconds: `0:07`, `12:30`, `1:02:03`, and `0:07.3` with tenths."""
-    count = round(seconds * 10) if tenths else int(seconds + 1e-9) * 10
-    whole, tenth = divmod(count, 10)
+def format_time(seconds: float, decimals: int = 0) -> str:
+    """Format a time in seconds: `0:07`, `12:30`, `1:02:03` (rounded down), and with decimals `0:07.3`, `0:07.346`."""
+    whole, fraction = divmod(round(seconds * 10**decimals) if decimals else int(seconds + 1e-9), 10**decimals)
     minutes, second = divmod(whole, 60)
     hours, minute = divmod(minutes, 60)
     text = f"{hours}:{minute:02d}:{second:02d}" if hours else f"{minute}:{second:02d}"
-    return f"{text}.{tenth}" if tenths else text
+    return f"{text}.{fraction:0{decimals}d}" if decimals else text
 
 
 def draw_lines(series: Mapping[str, Sequence[tuple[float, float]]], *, x: str, y: str, height: int = 220) -> str:

@@ -37,8 +37,7 @@ Processes = Annotated[
 Backend = Annotated[
     str,
     typer.Option(
-        help="How encoders run: onnx, openvino or torch. [default: auto, onnx on the CPU where an encoder has a graph,"
-        " else torch]"
+        help="How encoders run: onnx, openvino, torch or auto (onnx on the CPU if an encoder has a graph, else torch)."
     ),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Number of samples encoded at once.")]

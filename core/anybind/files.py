@@ -9,11 +9,11 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anybind.errors import BadInput, WeightsMismatch
+from anybind.errors import BadInput, BadOption, WeightsMismatch
 from anybind.image_files import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS  # for plugins, as the next ones
 from anybind.image_files import check_pixels as check_pixels
 from anybind.image_files import ignore_image_warnings as ignore_image_warnings
@@ -26,6 +26,8 @@ from anybind.locks import lock_output as lock_output
 from anybind.locks import make_temporary_folder
 from anybind.locks import remove_leftovers as remove_leftovers
 
+PAGE_SUFFIXES = (".html", ".htm")
+"""Suffixes of HTML pages."""
 FileMark = tuple[int, int, int, int, int]
 """Size, times of modification and of change in nanoseconds, inode and device: equal only if a file was not written."""
 _MAX_CACHED_FILES = 100_000
@@ -80,15 +82,29 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def check_output(path: str | os.PathLike[str]) -> Path:
+def check_output(
+    path: str | os.PathLike[str],
+    suffixes: Collection[str] = (),
+    inputs: Iterable[str | os.PathLike[str]] = (),
+) -> Path:
     """Check that a file can be written, and return its path with links resolved; remove leftovers beside it.
 
+    Args:
+        path: the file to write.
+        suffixes: accepted suffixes in lower case, with the dot. [default: any]
+        inputs: files that the output must not replace.
+
     Raises:
-        BadInput: the folder is missing or not writable, or the path is a folder or a device.
+        BadOption: another suffix.
+        BadInput: the folder is missing or not writable, or the path is a folder, a device or an input.
     """
     target = Path(os.path.realpath(path))
+    if any(Path(os.path.realpath(each)) == target for each in inputs):
+        raise BadInput(f"cannot write {path}: it is the input, which would be lost; give another output")
     if target.exists() and not target.is_file():
         raise BadInput(f"cannot write {path}: it is not a regular file; give the name of a file")
+    if suffixes and Path(path).suffix.lower() not in suffixes:
+        raise BadOption(f"cannot write {path}: expected a name that ends in {' or '.join(suffixes)}")
     if not target.parent.is_dir():
         raise BadInput(f"cannot write {path}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK):

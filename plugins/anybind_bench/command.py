@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -61,13 +62,13 @@ def list_suites(as_json: AsJson = False) -> None:
     print_table(
         ("suite", "evaluations", "summary, bindings, folders below --data (datasets)"),
         [
-            (
-                row["name"],
-                str(row["evaluations"]),
-                f"{row['summary']}\nbindings: {', '.join(row['bindings'])}\ndata: "
-                + (", ".join(f"{path} ({', '.join(names)})" for path, names in row["data"].items()) or "none"),
-            )
+            cells
             for row in rows
+            for cells in (
+                (row["name"], str(row["evaluations"]), row["summary"]),
+                ("", "", f"bindings: {', '.join(row['bindings'])}"),
+                ("", "", f"data: {_format_folders(row['data'])}"),
+            )
         ],
     )
 
@@ -160,6 +161,11 @@ def _execute_run(suite_run: SuiteRun, is_first_rank: bool, as_json: bool) -> int
     if interrupted:
         return INTERRUPTED
     return 1 if is_first_rank and not suite_run.complete else 0
+
+
+def _format_folders(datasets: Mapping[str, Sequence[str]]) -> str:
+    """Format required folders with the names of their datasets."""
+    return ", ".join(f"{path} ({', '.join(names)})" for path, names in datasets.items()) or "none"
 
 
 def _print_plan(suite_run: SuiteRun) -> None:

@@ -100,7 +100,7 @@ def classify(
     if as_json and as_lines:
         raise BadOption("expected either --json or --jsonl")
     if page is not None:
-        files.check_output(page)
+        files.check_output(page, files.PAGE_SUFFIXES)
     binder, skipped = load(binding, device=device, backend=backend, store=open_store(store)), SkippedFiles()
     templates = prompts.choose_templates(binder, "text", prompt) if labels else prompts.DEFAULT_TEMPLATES
     try:

@@ -68,7 +68,7 @@ def fit_head(
 
     Long recordings are divided into windows, each of which is a sample of its class.
     """
-    files.check_output(output)
+    files.check_output(output, [".safetensors"])
     skipped = SkippedFiles()
     fitted_head = fit(
         folder,

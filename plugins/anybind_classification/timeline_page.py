@@ -18,6 +18,8 @@ MAX_CELLS = 400
 """Cells of a row; of more windows, consecutive ones are averaged."""
 STRIP_IMAGES = 8
 """Images of windows along the time."""
+SHORT_US = 10_000_000
+"""Shortest recording whose times are given in tenths of a second, microseconds."""
 
 
 def save_page(
@@ -49,6 +51,11 @@ def _format_setting(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def _format_time(time_us: int, duration_us: int) -> str:
+    """Format a time of a recording, to the millisecond in short ones: their windows differ by less than a tenth."""
+    return pages.format_time(time_us / 1e6, 3 if duration_us < SHORT_US else 1)
+
+
 def _make_section(recording: RecordingClassification, options: windows.WindowOptions) -> dict[str, object]:
     """Return the fields of one recording."""
     spans, summary = recording.windows, recording.summary
@@ -65,8 +72,8 @@ def _make_section(recording: RecordingClassification, options: windows.WindowOpt
         "probability": summary.scores[0].probability if summary.scores else None,
         "shares": recording.shares,
         "windows": len(spans),
-        "duration": pages.format_time((end - begin) / 1e6, True),
-        "start": pages.format_time(begin / 1e6, True),
+        "duration": _format_time(end - begin, end - begin),
+        "start": _format_time(begin, end - begin) if begin else "",
         "is_whole": recording.is_whole,
         "chart": chart,
         "rows": [] if recording.is_whole else _make_rows(recording, begin, end),
@@ -128,11 +135,12 @@ def _draw_strip(recording: RecordingClassification, options: windows.WindowOptio
     chosen = [
         labelled[k] for k in np.linspace(0, len(labelled) - 1, min(STRIP_IMAGES, len(labelled))).round().astype(int)
     ]
+    duration_us = recording.windows[-1].end_us - recording.windows[0].start_us
     images = draw_windows(recording.id, recording.summary.modality, options, chosen)
     return [
         {
             "image": images[number],
-            "time": pages.format_time(recording.windows[number].start_us / 1e6, True),
+            "time": _format_time(recording.windows[number].start_us, duration_us),
             "label": recording.windows[number].name,
         }
         for number in chosen

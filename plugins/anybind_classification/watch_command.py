@@ -106,7 +106,7 @@ def watch(
     templates = prompts.choose_templates(binder, "text", prompt) if labels else None
     summary = WatchSummary()
     with contextlib.ExitStack() as stack:
-        write = stack.enter_context(_write_lines(output))
+        write = stack.enter_context(_write_lines(output, source))
         live_page = stack.enter_context(_serve_page(port, source)) if page else None
         shows: list[Show] = [live_page.show] if live_page else []
         shows.append(stack.enter_context(_show_answers(as_lines, top_k)))
@@ -143,17 +143,17 @@ def _follow(
 
 
 @contextlib.contextmanager
-def _write_lines(path: Path | None) -> Iterator[Callable[[LiveAnswer | dict[str, object]], None]]:
+def _write_lines(path: Path | None, source: str) -> Iterator[Callable[[LiveAnswer | dict[str, object]], None]]:
     """Yield a function that writes JSON lines to a file as they come; to none without a path.
 
     Raises:
-        BadInput: the file cannot be written.
+        BadInput: the file cannot be written, or is the source.
     """
     if path is None:
         yield lambda answer: None
         return
     try:
-        with files.check_output(path).open("w", encoding="utf-8") as file:
+        with files.check_output(path, inputs=[source]).open("w", encoding="utf-8") as file:
 
             def write(answer: LiveAnswer | dict[str, object]) -> None:
                 record = answer.to_dict() if isinstance(answer, LiveAnswer) else answer

@@ -62,7 +62,7 @@ def evaluate_windows(
         BadInput: no valid recordings.
     """
     if page:
-        files.check_output(page)
+        files.check_output(page, files.PAGE_SUFFIXES)
     (binder, rank), recordings = build_ranker(binder, candidates, templates, None), []
     with loops.progress_bar(len(dataset.items), "evaluating windows") as advance:
         for each in windows.embed_windows(

@@ -40,7 +40,10 @@ def plan_outputs(sources: Sources, folder: Path, suffix: str) -> dict[Path, Path
 
     Raises:
         BadInput: a source is missing or has no recordings, two files have the same output, or an output is a source.
+        BadOption: the output folder has the name of a file.
     """
+    if folder.suffix.lower() in readers.list_suffixes() and not folder.is_dir():
+        raise BadOption(f"{folder}: expected a folder for the outputs of several recordings, got the name of a file")
     paths = [Path(source) for source in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
     plan: dict[Path, Path] = {}
     for path in paths:

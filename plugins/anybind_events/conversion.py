@@ -81,17 +81,19 @@ def convert(
         options: options of the reader.
 
     Raises:
-        BadInput: the file cannot be read, has no events in the time range or after the filters, or no format writes the
-            output's suffix; or the format cannot represent the sensor size or the times: then nothing is written.
+        BadInput: the file cannot be read, has no events in the time range or after the filters, is the output of a part
+            of it, or no format writes the output's suffix; or the format cannot represent the sensor size or the times:
+            then nothing is written.
         BadOption: the reader has no such option, the format has another suffix or cannot be written, or a format, a
             time range or filters were given for a sample that is not a recording.
         UnknownName: no such filter is installed.
     """
     file, output, created = Path(file), Path(output), create_filters(filters)
     require_single_file(file, "convert_folder")
-    files.check_output(output)
-    input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)
     recording, time_range = None, TimeRange(start, end, absolute)
+    loses_events = created or not time_range.is_whole  # a whole recording can be converted in place
+    files.check_output(output, inputs=[file] if loses_events else [])
+    input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)
     if input_format.spec.modality == "event":
         output_format, totals = find_writer(output, format), RecordingTotals()
         streams = _read_streams(input_format, file, time_range, created, options)

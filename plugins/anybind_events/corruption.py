@@ -183,7 +183,7 @@ def corrupt(
     """
     file, output = Path(file), Path(output)
     find_corruption(corruption)
-    files.check_output(output)
+    files.check_output(output, inputs=[file])
     if labels is not None and Path(labels).suffix != ".npy":
         raise BadOption(f"{labels}: labels are written as a NumPy file, .npy")
     writer = find_writer(output)

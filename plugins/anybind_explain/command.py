@@ -69,7 +69,7 @@ def explain(
         files.check_input(image)
     if output is not None:
         check_suffix(output)
-        files.check_output(output)
+        files.check_output(output, inputs=filter(None, (path, image)))
     binder = load(binding, device=device, backend="torch", store=open_store(store))
     options = parse_windows(start, end, window, stride, roi, filters)
     explanation = relevance(

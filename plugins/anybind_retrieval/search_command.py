@@ -85,7 +85,7 @@ def search(
     embeddings. A weak match is not better than chance for its modality.
     """
     if output is not None:
-        files.check_output(output)
+        files.check_output(output, files.PAGE_SUFFIXES)
     options, skipped = parse_windows(start, end, window, stride, roi, filters), SkippedFiles()
     parts = {
         "text": query_text, "image": query_image, "event": query_event, "sound": query_sound, "depth": query_depth,

@@ -49,7 +49,7 @@ def import_checkpoint(
     """Convert a checkpoint of the paper's authors to weights of an event encoder; no code in it is executed."""
     from anybind.plugin import TorchEncoder  # imports torch
 
-    files.check_output(output)
+    files.check_output(output, [".safetensors"])
     state = read_event_encoder(checkpoint)
     binder = load(binding or find_binding_by_shapes(checkpoint, state), backend="torch")
     encoder = binder.encoder("event")

@@ -27,7 +27,6 @@ from anybind_vad.scores import VideoScores, score_video
 from anybind_vad.segments import TIME
 from anybind_vad.snapshots import SnapshotCollector
 
-PAGE_SUFFIXES = (".html", ".htm")
 Sigma = Annotated[float, typer.Option(help="Gaussian smoothing of frame scores: standard deviation in seconds.")]
 Smoothing = Annotated[
     str, typer.Option(help="Smooth by --sigma over time, or over time and similarity of windows: time, similarity.")
@@ -75,9 +74,7 @@ def vad(
     An interrupted run resumes when it is started again, unless with --no-store.
     """
     if output is not None:
-        if output.suffix.lower() not in PAGE_SUFFIXES:
-            raise BadOption(f"--output: expected a page that ends in {' or '.join(PAGE_SUFFIXES)}, got {output}")
-        files.check_output(output)
+        files.check_output(output, files.PAGE_SUFFIXES)
     collector = None if output is None else SnapshotCollector()
     scores = score_video(
         video,
@@ -125,7 +122,7 @@ def _find_head(name: str, file: Path | None, options: list[str] | None) -> Head:
 def _print_segments(scores: VideoScores, page: Path | None) -> None:
     rows = [
         (
-            *(pages.format_time(seconds, True) for seconds in (segment.start, segment.end, segment.peak)),
+            *(pages.format_time(seconds, 1) for seconds in (segment.start, segment.end, segment.peak)),
             f"{segment.score:.4g}",
             f"{segment.first} to {segment.last}",
         )

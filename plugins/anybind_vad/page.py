@@ -51,7 +51,7 @@ def save_page(path: Path, scores: VideoScores, snapshots: Sequence[Snapshot]) ->
         "anybind_vad",
         "page.html",
         title=files.portable_name(scores.path.resolve().name),
-        duration=pages.format_time(end / 1e6, True),
+        duration=pages.format_time(end / 1e6, 1),
         frames=len(scores.times_us),
         windows=len(scores.spans),
         problem=scores.problem,
@@ -87,7 +87,7 @@ def _make_strip(snapshots: Sequence[Snapshot], end_us: int) -> list[tuple[str, s
     with_frame = [snapshot for snapshot in snapshots if snapshot.frame]
     count = STRIP_IMAGES if len(with_frame) >= STRIP_IMAGES else min(SHORT_STRIP_IMAGES, len(with_frame))
     selected = select_evenly(with_frame, end_us, count)
-    return [(snapshot.frame, pages.format_time(snapshot.middle_us / 1e6, True)) for snapshot in selected]
+    return [(snapshot.frame, pages.format_time(snapshot.middle_us / 1e6, 1)) for snapshot in selected]
 
 
 def _make_card(segment: Segment, snapshots: Sequence[Snapshot]) -> dict[str, object]:
@@ -96,9 +96,9 @@ def _make_card(segment: Segment, snapshots: Sequence[Snapshot]) -> dict[str, obj
     at_peak = [snapshot for snapshot in inside if snapshot.overlaps(segment.peak_frame, segment.peak_frame)]
     best = max(at_peak or inside, key=lambda snapshot: snapshot.score, default=None)
     return {
-        "span": f"{pages.format_time(segment.start, True)} to {pages.format_time(segment.end, True)}",
+        "span": f"{pages.format_time(segment.start, 1)} to {pages.format_time(segment.end, 1)}",
         "frames": f"frames {segment.first} to {segment.last}",
-        "peak": f"{segment.score:.3g} at {pages.format_time(segment.peak, True)}, frame {segment.peak_frame}",
+        "peak": f"{segment.score:.3g} at {pages.format_time(segment.peak, 1)}, frame {segment.peak_frame}",
         "frame": best.frame if best else "",
         "events": best.events if best else "",
     }

@@ -240,7 +240,7 @@ def _report_problems(scores: VideoScores, window_frames: int, strict: bool) -> N
     count = len(scores.times_us)
     messages = []
     if scores.problem:
-        end = pages.format_time(scores.end_us / 1e6, True)
+        end = pages.format_time(scores.end_us / 1e6, 1)
         messages.append(f"{scores.problem} (scored up to {end}, frame {count - 1})")
         if strict:
             raise BadInput(messages[0])

@@ -52,7 +52,14 @@ def test_times_are_formatted_in_minutes_and_hours(seconds, text):
 
 
 def test_times_with_tenths_are_rounded():
-    assert [charts.format_time(each, True) for each in (0.04, 59.96, 3723.46)] == ["0:00.0", "1:00.0", "1:02:03.5"]
+    assert [charts.format_time(each, 1) for each in (0.04, 59.96, 3723.46)] == ["0:00.0", "1:00.0", "1:02:03.5"]
+    assert [charts.format_time(each, 3) for each in (0.04, 59.9996)] == ["0:00.040", "1:00.000"]
+
+
+def test_ticks_of_a_short_recording_have_different_labels():
+    for duration_s in (0.01, 0.1, 0.3):
+        labels = [label for _, label in charts.Axis.of_time(duration_s).ticks]
+        assert len(set(labels)) == len(labels) > 2
 
 
 def test_lines_go_up_with_their_values_and_have_a_legend():

@@ -10,7 +10,8 @@ import PIL.Image
 import pytest
 
 import anybind
-from anybind.files import atomic_path, list_files, open_image, portable_name
+from anybind.errors import BadInput, BadOption
+from anybind.files import atomic_path, check_output, list_files, open_image, portable_name
 from anybind.tables import hash_settings
 
 
@@ -125,3 +126,19 @@ def test_image_of_damaged_header_raises(tmp_path, head):
     (tmp_path / "i.png").write_bytes(head)
     with pytest.raises(anybind.BadInput, match=r"incomplete image: damaged [A-Z]+ header; save it again"):
         open_image(tmp_path / "i.png")
+
+
+def test_an_output_that_is_an_input_is_an_error(tmp_path):
+    recording, link = tmp_path / "rec.npz", tmp_path / "link.npz"
+    recording.touch()
+    link.symlink_to(recording)
+    for output in (recording, link):
+        with pytest.raises(BadInput, match="it is the input"):
+            check_output(output, inputs=[tmp_path / "other.npz", recording])
+    assert check_output(tmp_path / "new.npz", inputs=[recording]) == tmp_path / "new.npz"
+
+
+def test_an_output_of_another_suffix_is_an_error(tmp_path):
+    with pytest.raises(BadOption, match=r"v\.npz: expected a name that ends in \.safetensors"):
+        check_output(tmp_path / "v.npz", [".safetensors"])
+    check_output(tmp_path / "V.SAFETENSORS", [".safetensors"])

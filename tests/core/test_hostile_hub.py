@@ -121,7 +121,8 @@ ANSWERS: dict[str, tuple[Answer, str]] = {
     "many headers": (send_raw(OK, forever=b"X-A: b\r\n"), "the hub cannot be reached (got more than 100 headers)"),
     "long header": (send_raw(OK, b"X-A: ", forever=b"a" * 1000), "the hub cannot be reached (got more than 65536"),
     "escape codes": (send_raw(b"\x1b[2J\nHTTP\r\n"), "the hub cannot be reached"),
-    "silence": (lambda handler, content: time.sleep(1), "the server sent 0 bytes in 0 s, which is too slow"),
+    # The socket waits as long, and says that it timed out if the thread of the download comes first.
+    "silence": (lambda handler, content: time.sleep(1), "the server sent 0 bytes in 0 s, which is too slow|timed out"),
     "dripping headers": (send_raw(OK, forever=b"a", pause=0.01), "the server sent 0 bytes in 0 s, which is too slow"),
     "dripping body": (send_raw(OK + b"\r\n", forever=b"a", pause=0.01), "bytes in 0 s, which is too slow"),
     "dripping chunks": (
@@ -146,7 +147,7 @@ def test_a_hostile_answer_is_an_error_of_one_line(
         if "too slow" in expected:
             patch.setattr(transfer, "STALL_SECONDS", 0.3)
         message = site.refuse()
-    assert expected in message
+    assert any(each in message for each in expected.split("|"))
     assert "\x1b" not in message
     site.hub.respond = None
     assert site.fetch().read_bytes() == CONTENT  # the next run, from an honest hub

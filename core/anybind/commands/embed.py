@@ -65,7 +65,7 @@ def embed(
 
     Long recordings have an embedding for each window, whose id ends in its time range.
     """
-    check_output(output)
+    check_output(output, [".safetensors"])
     windows = parse_windows(start, end, window, stride, roi, filters)
     create, name = (load_encoder, encoder) if encoder else (load, binding)
     binder, skipped = create(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
 import math
 import os
@@ -10,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -107,11 +108,19 @@ def _parse_header(text: str) -> tuple[np.dtype, tuple[int, ...], bool]:
     text = LONG.sub(lambda match: match[1] or "", text)
     if not LITERALS.fullmatch(text) or OLD_TEXT.search(text):
         raise ValueError(f"cannot parse {text.strip()!r}")
-    fields = ast.literal_eval(text.strip())
+    fields = _evaluate(text.strip())
     descr, shape, fortran = (fields.pop(name) for name in ("descr", "shape", "fortran_order"))
     if fields or type(fortran) is not bool or not all(type(side) is int for side in (*shape,)):
         raise ValueError(f"invalid fields in {text.strip()!r}")
     return np.lib.format.descr_to_dtype(descr), tuple(shape), fortran
+
+
+def _evaluate(text: str) -> dict[str, Any]:
+    """Evaluate a literal; again where another thread parsed meanwhile, which CPython 3.11 reports as `SystemError`."""
+    for _ in range(9):
+        with contextlib.suppress(SystemError):
+            return ast.literal_eval(text)
+    return ast.literal_eval(text)
 
 
 class NpyReader(Reader):

@@ -32,7 +32,9 @@ def test_list_shows_suites_with_required_data_folders(workspace, toys, add_plugi
     }
     assert rows["bad"]["summary"].startswith("broken: ")
     monkeypatch.setenv("COLUMNS", "200")
-    assert "deep/er (notes)" in workspace.cli("bench", "list").out
+    table = workspace.cli("bench", "list").out
+    assert "deep/er (notes)" in table
+    assert "\\n" not in table
     assert workspace.cli("bench", "--json").out == workspace.cli("bench", "list", "--json").out
     assert (
         workspace.cli("bench", "run", "toys", "--data", workspace.data, "-o", workspace.results, "--no-store").code == 1

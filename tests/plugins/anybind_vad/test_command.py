@@ -272,7 +272,7 @@ def test_unsupported_codec_is_an_error(cli, make_video, make_noise, tmp_path):
         (("--head-file", "missing.safetensors"), "missing.safetensors"),
         (("--head-option", "colour=red"), "colour"),
         (("--fps", 10), "fps applies to folders of frames only"),
-        (("--output", "page.pdf"), "--output: expected a page"),
+        (("--output", "page.pdf"), "page.pdf: expected a name that ends in .html"),
         (("--output", "nowhere/page.html"), "there is no folder"),
         (("--binding", "nonsense"), "nonsense"),
     ],

@@ -196,3 +196,12 @@ def test_a_killed_conversion_leaves_whole_files_and_continues(tmp_path: Path) ->
     assert record["up_to_date"] == [str(path) for path in whole]
     assert len(record["files"]) == 8 - len(whole)
     assert [len(anybind.read(path)) for path in sorted(output.glob("[0-9].csv"))] == [len(n)] * 8
+
+
+@pytest.mark.parametrize("command", ["convert", "render"])
+def test_an_output_folder_with_the_name_of_a_file_is_refused(command: str, cli, folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.png"
+    outcome = cli(command, folder, "-o", output, *(["--format", "npz"] if command == "convert" else []))
+    assert outcome.code == 2
+    assert "expected a folder for the outputs of several recordings" in outcome.err
+    assert not output.exists()

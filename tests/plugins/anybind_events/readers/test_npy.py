@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import random
 import tracemalloc
@@ -271,3 +272,17 @@ def test_structured_arrays_are_detected_by_content_and_four_columns_by_suffix(tm
         assert find_reader(tmp_path / "found.npy").name == "npy-events"
     assert NpyReader().sniff(b"PK\x03\x04") is False
     assert NpyReader().sniff(b"\x93NUMPY\x01\x00") is None
+
+
+def test_a_header_is_read_while_another_thread_parses(read, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(text: str) -> object:
+        attempts.append(text)
+        if len(attempts) < 3:
+            raise SystemError("AST constructor recursion depth mismatch (before=213, after=69)")
+        return literal_eval(text)
+
+    attempts: list[str] = []
+    literal_eval = ast.literal_eval
+    monkeypatch.setattr(ast, "literal_eval", evaluate)
+    assert list_contents(read(structured())) == EXPECTED
+    assert len(attempts) == 3
