@@ -31,8 +31,16 @@ KINDS = [*registry().kinds(), "kind"]
 BUNDLED = [part for kind in KINDS for part in list_parts(kind) if part.distribution == "anybind"]
 
 
+LONG = ("speech-text",)
+"""Parts whose checks take long, and that have tests of their own."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("part", BUNDLED, ids=lambda part: f"{part.kind}-{part.name}")
+@pytest.mark.parametrize(
+    "part",
+    [pytest.param(part, marks=[pytest.mark.long] if part.name in LONG else []) for part in BUNDLED],
+    ids=lambda part: f"{part.kind}-{part.name}",
+)
 def test_a_bundled_part_passes_on_its_plugins_example(part):
     report = check_part(part).raise_for_failures()
     (creation,) = [outcome for outcome in report.outcomes if outcome.check == "check_example"]

@@ -25,7 +25,7 @@ TEXTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_exported_model_gives_the_same_embeddings_and_identities_without_torch(
     model_folder: Path, images: list[np.ndarray], tmp_path: Path
 ) -> None:

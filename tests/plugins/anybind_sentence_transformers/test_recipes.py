@@ -60,7 +60,11 @@ def add_untrained(binding: str, modality: str, folder: Path) -> anybind.Binder:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "base"), [("pack-event-on-siglip2", "siglip"), ("pack-event-on-qwen3-vl-embedding", "qwen3_vl")]
+    ("recipe", "base"),
+    [
+        pytest.param("pack-event-on-siglip2", "siglip", marks=pytest.mark.long),
+        ("pack-event-on-qwen3-vl-embedding", "qwen3_vl"),
+    ],
 )
 def test_an_event_encoder_learns_the_image_space_of_a_base(recipe, base, data, tmp_path, request):
     binding = f"sentence-transformers:{request.getfixturevalue(base)}"

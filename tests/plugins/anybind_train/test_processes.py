@@ -75,7 +75,7 @@ def test_two_processes_give_the_same_weights_as_one(train, world, tmp_path):
     assert all(compute_relative_error(value, state[name]) < 1e-3 for name, value in moments.items())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_replace_the_same_invalid_samples_as_one(train, world, own_data, tmp_path):
     for name in ("disc/3", "bar/1", "ring/0", "beam/0"):
         path = own_data / "images" / f"{name}.png"

@@ -76,7 +76,7 @@ def read_result(process):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [False, True])
+@pytest.mark.parametrize("page", [pytest.param(False, marks=pytest.mark.long), True])
 def test_killed_run_resumes_with_equal_scores_and_repeats_at_most_one_batch(start_vad, tmp_path, page):
     calls = tmp_path / "calls"
 
