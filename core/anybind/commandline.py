@@ -108,10 +108,12 @@ def parse_windows(
         BadOption: a value that is not of the form in the help texts; units are checked when a recording is divided.
         UnknownName, BadInput: no such filter is installed, or a file that it needs is invalid.
     """
-    from anybind.windowing import SECONDS, WindowOptions, parse_roi
+    from anybind.windowing import SECONDS, WindowOptions, parse_duration, parse_roi
 
     options = WindowOptions(start or None, end or None, window, stride, parse_roi(roi), filters)
-    options.resolve_range(SECONDS)
+    for name, value in (("start", options.start), ("end", options.end)):
+        if value is not None:
+            parse_duration(value, SECONDS, name)
     options.resolve_lengths(SECONDS)
     return options.resolve_filters()
 

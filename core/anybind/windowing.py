@@ -95,12 +95,14 @@ class WindowOptions:
         """Return start and end in microseconds; plain numbers are of `unit`.
 
         Raises:
-            BadOption: not durations.
+            BadOption: not durations, or the end is not after the start.
         """
         start, end = (
             None if value is None else parse_duration(value, unit, name)
             for name, value in (("start", self.start), ("end", self.end))
         )
+        if start is not None and end is not None and end <= start:
+            raise BadOption(f"end: expected a time after the start, {self.start}, got {self.end}")
         return start, end
 
     def resolve_lengths(self, unit: str) -> tuple[WindowLength | None, WindowLength | None]:

@@ -37,6 +37,12 @@ def test_windows_begin_every_stride_and_the_last_one_may_be_shorter():
     ]
 
 
+@pytest.mark.parametrize(("start", "end"), [("2ms", "1ms"), (500, 500), ("1s", 5)])
+def test_an_end_that_is_not_after_the_start_is_an_error(start, end):
+    with pytest.raises(BadOption, match="expected a time after the start"):
+        make_stream(0, 3_000_000).windows(10, start=start, end=end)
+
+
 def test_windows_without_events_are_empty_streams():
     lengths = [len(window) for window in make_stream(0, 35).windows(10)]
     assert lengths == [1, 0, 0, 1]
@@ -62,7 +68,8 @@ def test_windows_of_a_part_begin_at_its_start():
     st.none() | st.integers(0, 2000),
     st.none() | st.integers(1, 2000),
 )
-def test_every_event_lies_in_exactly_the_windows_that_cover_it(stream, length, stride, start, end):
+def test_every_event_lies_in_exactly_the_windows_that_cover_it(stream, length, stride, start, after):
+    end = None if after is None else (start or 0) + after
     divided = list(divide_stream(stream, windows.WindowOptions(start, end, length, stride)))
     if not len(stream):
         assert divided == []

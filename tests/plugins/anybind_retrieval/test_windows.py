@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import anybind
-from anybind.errors import BadInput
+from anybind.errors import BadInput, BadOption
 from anybind.windows import WindowOptions
 from anybind_retrieval import build_index, search
 from anybind_retrieval.fragments import Fragment, parse_fragment
@@ -77,6 +77,13 @@ def test_a_query_of_several_windows_is_their_mean_and_folders_have_windows(recor
     assert list_hits(bright, recordings, options=SHORT)[0] == ("both.npz", "0-0.1s")
     with pytest.raises(BadInput, match="nothing is left of the recording"):
         search(bright, recordings, binding=BINDING, options=WindowOptions(start="9s"))
+
+
+def test_windows_of_a_text_and_an_index_are_an_error(recordings: Path, location: Path):
+    build_index(location, recordings, binding=BINDING, options=SHORT)
+    with pytest.raises(BadOption, match="windows have no effect"):
+        search("red", location, binding=BINDING, options=SHORT)
+    assert list_hits(str(recordings / "bright.npz"), location, options=SHORT)
 
 
 def test_fragments_are_read_as_they_are_written():
