@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING
 from anybind.binder import Binder
 from anybind.dataset import Dataset, load_dataset
 from anybind.embeddings import Embeddings, concatenate
-from anybind.errors import BadOption, OnBad, PluginError
-from anybind.files import portable_name
-from anybind.item import Item
+from anybind.errors import OnBad, PluginError
 from anybind.loaded import load
 from anybind.modality import has_windows, list_sources
-from anybind.part import takes_option
-from anybind.reader import SampleFile, group_by_modality, list_sample_files
+from anybind.reader import group_by_modality, list_sample_files, make_items
 from anybind.registry import create_part, find_part
 from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
@@ -65,14 +62,7 @@ def embed(
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     files = list_sample_files([paths] if isinstance(paths, str | os.PathLike) else paths, binder.modalities)
     by_modality = group_by_modality(files, binder.modalities, on_bad)
-    used: set[str] = set()
-    items = {
-        modality: [_make_item(file, reader_options or {}, used) for file in group]
-        for modality, group in by_modality.items()
-    }
-    if items and (unused := set(reader_options or ()) - used):
-        readers = {file.reader.name for group in by_modality.values() for file in group}
-        raise BadOption(f"no reader of these files ({', '.join(sorted(readers))}) has an option {min(unused)!r}")
+    items = make_items(by_modality, reader_options)
     groups: dict[str, Embeddings] = {}
     for modality, group in items.items():
         if has_windows(modality):
@@ -85,13 +75,6 @@ def embed(
         else:
             groups[modality] = binder.embed(modality, group, batch_size=batch_size, workers=workers, on_bad=on_bad)
     return {modality: group for modality, group in groups.items() if len(group)}
-
-
-def _make_item(file: SampleFile, options: Mapping[str, object], used: set[str]) -> Item:
-    """Make an item with the options that the file's reader takes, and add their names to `used`."""
-    taken = {name: value for name, value in options.items() if takes_option(file.reader.instance.read, name)}
-    used.update(taken)
-    return Item(portable_name(file), file, options=taken)
 
 
 def evaluate(

@@ -13,8 +13,10 @@ from typing import Any, ClassVar
 from anybind.detection import FormatDetector, read_beginning
 from anybind.errors import AnybindError, BadInput, BadOption, OnBad, PluginError, suggest_names
 from anybind.files import atomic_path, list_files, portable_name
+from anybind.item import Item
 from anybind.memory import reserve_memory as reserve_memory
 from anybind.modality import find_modality, infer_modality
+from anybind.part import takes_option
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ReaderSpec
 
@@ -288,6 +290,28 @@ def group_by_modality(
                 raise
             on_bad(portable_name(path), error)
     return groups
+
+
+def make_items(
+    groups: Mapping[str, Sequence[Path | SampleFile]], options: Mapping[str, object] | None = None
+) -> dict[str, list[Item]]:
+    """Make items of files, each with the options that its reader takes; `BadOption` for one that no reader takes."""
+    used, names = set[str](), set[str]()
+
+    def make_item(file: Path | SampleFile) -> Item:
+        taken: dict[str, object] = {}
+        if options:
+            with contextlib.suppress(AnybindError):  # an invalid file is reported when it is read
+                reader = file.reader if isinstance(file, SampleFile) else find_reader(file, options=options)
+                names.add(reader.name)
+                taken = {name: each for name, each in options.items() if takes_option(reader.instance.read, name)}
+                used.update(taken)
+        return Item(portable_name(file), file, options=taken)
+
+    items = {modality: list(map(make_item, group)) for modality, group in groups.items()}
+    if names and (unused := set(options or ()) - used):
+        raise BadOption(f"no reader of these files ({', '.join(sorted(names))}) has an option {min(unused)!r}")
+    return items
 
 
 def _find_reader_of(path: Path, modalities: Sequence[str]) -> Part[ReaderSpec]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -63,6 +63,7 @@ def classify(
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
     options: windows.WindowOptions | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> list[Classification]:
     """Classify files by text labels (zero-shot), or by a fitted head.
 
@@ -83,13 +84,14 @@ def classify(
         store: embedding store; unused if `binding` is a binder. [default: none]
         on_bad: called with the id and the error of each invalid file, which is then skipped. [default: raise the error]
         options: part of each recording, and its windows.
+        reader_options: options for the readers that take them, such as `source` of recordings of several cameras.
 
     Returns:
         one classification per file, in the order of the files.
 
     Raises:
-        BadOption: neither or both of labels and head, fewer than two labels, repeated labels, or a template without
-            `{}`.
+        BadOption: neither or both of labels and head, fewer than two labels, repeated labels, a template without
+            `{}`, or an option that no reader of these files takes.
         UnknownName: no such binding, or the binding has no encoder for the modality.
         BadInput: a file is missing, unreadable or of a modality without an encoder, or no file is left.
     """
@@ -97,7 +99,7 @@ def classify(
 
     recordings = classify_windows(
         paths, labels, head=head, binding=binding, modality=modality, templates=templates, seed=seed, device=device,
-        store=store, on_bad=on_bad, options=options,
+        store=store, on_bad=on_bad, options=options, reader_options=reader_options,
     )  # fmt: skip
     return [recording.summary for recording in recordings]
 

@@ -17,6 +17,7 @@ from anybind.commandline import (
     Device,
     End,
     Filters,
+    ReaderOptions,
     Region,
     Seed,
     SkipInvalid,
@@ -26,6 +27,7 @@ from anybind.commandline import (
     Stride,
     Window,
     open_store,
+    parse_options,
     parse_windows,
     print_json,
     print_table,
@@ -45,6 +47,13 @@ from anybind_classification.timeline_page import save_page
 MAX_RUNS = 20
 """Runs of windows with one answer that are printed of each recording."""
 
+Prompts = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Prompt template with {} for the label and, optionally, {definition} for WordNet's definitions of it;"
+        ' repeatable. Default: that of the text encoder, or "a photo of a {}".'
+    ),
+]
 Smooth = Annotated[int, typer.Option(min=1, help="Windows that an answer takes into account.")]
 Smoothing = Annotated[str, typer.Option(help="Smoothing over these windows: mean or exponential.")]
 TimelinePage = Annotated[Path | None, typer.Option("--page", help="Write an HTML page with the labels over time.")]
@@ -63,13 +72,7 @@ def classify(
     modality: Annotated[
         str, typer.Option(help="Embed all files as this modality (event: simulated from images). Default: their own.")
     ] = "",
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Prompt template with {} for the label and, optionally, {definition} for WordNet's definitions of it;"
-            ' repeatable. Default: that of the text encoder, or "a photo of a {}".'
-        ),
-    ] = None,
+    prompt: Prompts = None,
     top_k: Annotated[int, typer.Option(min=1, help="Number of labels to print per file.")] = 3,
     seed: Seed = 0,
     device: Device = "cpu",
@@ -87,18 +90,19 @@ def classify(
     smoothing: Smoothing = MEAN,
     as_lines: AsLines = False,
     page: TimelinePage = None,
+    reader_option: ReaderOptions = None,
 ) -> None:
     """Classify recordings, images or audio clips by text labels (zero-shot), or by a fitted head.
 
     Long recordings are divided into windows: the answers over time, and a summary by the mean embedding.
     """
+    if as_json and as_lines:
+        raise BadOption("expected either --json or --jsonl")
     if bool(labels) == bool(head) or (head and prompt):
         raise BadOption("expected either --labels (and --prompt), or --head")
     label_names = tables.parse_names(labels) if labels else []
     fitted_head = Head.find(head, predicts="classification") if head else None
-    options = parse_windows(start, end, window, stride, roi, filters)
-    if as_json and as_lines:
-        raise BadOption("expected either --json or --jsonl")
+    options, reading = parse_windows(start, end, window, stride, roi, filters), parse_options(reader_option)
     if page is not None:
         files.check_output(page, files.PAGE_SUFFIXES)
     binder, skipped = load(binding, device=device, backend=backend, store=open_store(store)), SkippedFiles()
@@ -107,6 +111,7 @@ def classify(
         recordings = classify_windows(
             paths, label_names, head=fitted_head, binding=binder, modality=modality, templates=templates, seed=seed,
             on_bad=skipped.record if skip_invalid else None, options=options, smooth=smooth, smoothing=smoothing,
+            reader_options=reading,
         )  # fmt: skip
         score_name = "score" if fitted_head else "cosine"
         ranking = _describe_head(fitted_head) if fitted_head else {"labels": label_names, "templates": templates}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -106,6 +106,7 @@ def classify_windows(
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> list[RecordingClassification]:
     """Classify recordings over time by text labels (zero-shot), or by a fitted head.
 
@@ -114,7 +115,8 @@ def classify_windows(
     no label.
 
     Args:
-        paths, labels, head, binding, modality, templates, seed, device, store, on_bad: see `classify`.
+        paths, labels, head, binding, modality, templates, seed, device, store, on_bad, reader_options: see
+            `classify`.
         options: part of each recording, and its windows.
         smooth: number of windows, above 0, that an answer takes into account: it and the ones before, without those in
             which nothing happens. 1: no smoothing.
@@ -139,7 +141,7 @@ def classify_windows(
     )
     recordings: list[RecordingClassification] = []
     with loops.progress_bar(len(sample_paths), "classifying") as advance:
-        for name, group in groups.items():
+        for name, group in readers.make_items(groups, reader_options).items():
             embedded = windows.embed_windows(
                 binder, name, group, options or windows.WindowOptions(), on_bad=on_bad, advance=advance,
                 derive_seed=seed if modality else None,

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from anybind.plugin import BadInput
+from anybind.plugin import BadInput, BadOption
 from anybind_events.polarity import PolarityDecoder
 
 MAX_SENSOR = 65_535
 """Largest sensor side whose coordinates fit into uint16."""
 DTYPES = {"x": np.dtype(np.uint16), "y": np.dtype(np.uint16), "t": np.dtype(np.int64), "p": np.dtype(np.bool_)}
+
+
+def parse_size(size: tuple[int, int] | str) -> tuple[int, int]:
+    """Check a sensor size that a user gave: (width, height) in pixels, or a text such as `640x480`.
+
+    Raises:
+        BadOption: another text, or sides beyond 1 to 65,535 pixels.
+    """
+    sides = size.split("x") if isinstance(size, str) else size if isinstance(size, Sequence) else ()
+    if len(sides) != 2 or not all(str(side).isdecimal() and 0 < int(side) <= MAX_SENSOR for side in sides):
+        raise BadOption(f"size: expected width and height of 1 to {MAX_SENSOR} pixels, such as 640x480, got {size!r}")
+    return int(sides[0]), int(sides[1])
 
 
 class DecreasingTime(BadInput):

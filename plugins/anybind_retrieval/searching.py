@@ -97,8 +97,7 @@ def search(
         options: windows of the recordings of a folder, and of the query, whose embedding is their mean.
 
     Raises:
-        BadOption: a missing modality, `approximate` for another index, `mixed` with `rerank`, a missing binding,
-            or windows for a text and an index, which has its own.
+        BadOption: a missing modality or binding, unused windows, or options that exclude each other.
         BadInput: an empty query, a query file that is missing, or an index that is missing or damaged.
         SpaceMismatch, WeightsMismatch: the index was built with other encoders than the binding's.
     """
@@ -112,8 +111,7 @@ def search(
     if not isinstance(binding, Binder):
         binding = _load_binder(binding, index, device, backend, store)
     sources, parsed = map_modalities(binding, modalities), _parse(query, weights, embed_as, map_modalities(binding))
-    if options and not options.is_default and index is not None and not parsed.paths:
-        raise BadOption("windows have no effect: an index has those it was built with, and a text has none")
+    _check_windows(options, index, parsed)
     head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
         index = _update_folder_index(location, binding, sources, on_bad, options)
@@ -123,6 +121,11 @@ def search(
     hits = _calibrate_hits(index, binding, embedded, hits, sizes)
     hits = _merge_hits(hits, calibrate)[:top_k] if mixed else hits
     return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
+
+
+def _check_windows(options: windows.WindowOptions | None, index: Index | None, query: Query | JointQuery) -> None:
+    if options and not options.is_default and index is not None and not query.paths:
+        raise BadOption("windows have no effect: an index has those it was built with, and a text has none")
 
 
 def _parse(

@@ -7,7 +7,8 @@ import select
 import sys
 from collections.abc import Iterator, Mapping
 
-from anybind.plugin import BadInput, BadOption
+from anybind.plugin import BadInput
+from anybind_events.event_columns import parse_size
 from anybind_events.live.decoding import decode_bytes, prepare_decoding
 from anybind_events.live_source import LiveSource
 from anybind_events.stream import EventStream
@@ -66,11 +67,3 @@ class StandardInput(LiveSource):
             if self._closed:
                 return b""
         return b"" if self._closed else os.read(self._descriptor, count)
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Convert `WIDTHxHEIGHT` to two numbers; raise `BadOption` for another text."""
-    width, _, height = str(text).partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise BadOption(f"size: expected WIDTHxHEIGHT in pixels, such as 640x480, got {text!r}")
-    return int(width), int(height)

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from anybind.plugin import BadInput, BadOption
-from anybind_events.live.pipe import POLL_S, parse_size
+from anybind_events.event_columns import parse_size
+from anybind_events.live.pipe import POLL_S
 from anybind_events.live_source import LiveSource
 from anybind_events.stream import EventStream
 

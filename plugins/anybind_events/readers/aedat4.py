@@ -10,7 +10,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader, kernel
 from anybind_events.disorder import SPLIT_HINT, TimeOrder
-from anybind_events.event_columns import MAX_SENSOR
+from anybind_events.event_columns import MAX_SENSOR, parse_size
 from anybind_events.readers.aedat4_encoding import write_aedat4
 from anybind_events.readers.aedat4_packets import (
     LZ4,
@@ -105,7 +105,7 @@ class Aedat4Reader(Reader):
     ) -> Iterator[EventStream]:
         with name_file_in_errors(path):
             packets = find_packets(path, "EVTS", source, strict)
-            width, height = size or (packets.stream.width, packets.stream.height)
+            width, height = parse_size(size) if size is not None else (packets.stream.width, packets.stream.height)
             if not (0 < width <= MAX_SENSOR and 0 < height <= MAX_SENSOR):
                 raise BadInput(f"unsupported sensor size {width}x{height}; give size=(width, height)")
             notes, times = packets.notes, TimeOrder()

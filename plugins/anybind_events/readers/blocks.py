@@ -18,9 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 from anybind import AnybindWarning
-from anybind.plugin import BadInput, BadOption
+from anybind.plugin import BadInput
 from anybind_events.disorder import SPLIT_HINT, TimeOrder
-from anybind_events.event_columns import DTYPES, MAX_SENSOR
+from anybind_events.event_columns import DTYPES, parse_size
 from anybind_events.readers.unpacking import (
     BACKWARDS,
     LAG_US,
@@ -135,13 +135,12 @@ class DecodingPass:
         size: tuple[int, int] | None,
         stop: int | None = None,
     ) -> None:
-        if size is not None and not (len(size) == 2 and all(0 < side <= MAX_SENSOR for side in size)):
-            raise BadOption(f"size: expected (width, height) of 1 to {MAX_SENSOR} pixels, got {size}")
+        size = None if size is None else parse_size(size)
         self.file, self.path, self.header = file, path, header
         self.offset, self.decoder, header_size, self.start_us = header
         pixels, unit = self.decoder.pixels, self.decoder.unit_bytes
         limits = pixels.x_mask + 1, pixels.y_mask + 1
-        self.size = (int(size[0]), int(size[1])) if size else header_size
+        self.size = size or header_size
         if not size and header_size and not all(0 < s <= limit for s, limit in zip(header_size, limits, strict=True)):
             wxh = "x".join(map(str, header_size))
             raise BadInput(f"{path}: unsupported sensor size {wxh} in the header; give size=(width, height)")

@@ -27,7 +27,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, Reader
 from anybind_events.disorder import SORT_HINT, TimeOrder, build_ordered_stream, check_policy
-from anybind_events.event_columns import DecreasingTime, UnscaledPixel
+from anybind_events.event_columns import DecreasingTime, UnscaledPixel, parse_size
 from anybind_events.polarity import (
     PolarityDecoder,
     PolarityOption,
@@ -206,7 +206,8 @@ def build_streams(
         batches = _cache_batches([[np.concatenate(parts) for parts in zip(*batches(ALL_EVENTS), strict=True)]])
     elif count == ALL_EVENTS:
         batches = _cache_batches(batches(count))
-    size, unit = size or scale_sensor(stated_size, scale), state_unit(time_unit, stated_unit)
+    size = parse_size(size) if size is not None else scale_sensor(stated_size, scale)
+    unit = state_unit(time_unit, stated_unit)
     if order is None or size is None or unit is None:
         statistics = compute_statistics(batches(max(count, MIN_STATISTICS_EVENTS)))
         if order is None:

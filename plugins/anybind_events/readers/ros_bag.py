@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from anybind.plugin import BadInput, BadOption, Reader
+from anybind.plugin import BadInput, Reader
 from anybind_events.disorder import SPLIT_HINT, TimeOrder
-from anybind_events.event_columns import DTYPES, MAX_SENSOR
+from anybind_events.event_columns import DTYPES, MAX_SENSOR, parse_size
 from anybind_events.readers.columns import make_read_method, name_file_in_errors
 from anybind_events.readers.ros_encodings import Columns, EventDecoder
 from anybind_events.readers.ros_messages import EVENT_TYPES, parse_message
@@ -83,8 +83,7 @@ class RosBagReader(Reader):
                 that is not supported.
             BadOption: `source` is not a topic with events.
         """
-        if size is not None and not (len(size) == 2 and all(0 < side <= MAX_SENSOR for side in size)):
-            raise BadOption(f"size: expected (width, height) of 1 to {MAX_SENSOR} pixels, got {size}")
+        size = None if size is None else parse_size(size)
         with name_file_in_errors(path), open_bag(path) as bags:
             topic = _choose_topic(path, {topic for bag in bags for topic in bag.topics}, source)
             yield from _read_topic(path, bags, topic, count, size)

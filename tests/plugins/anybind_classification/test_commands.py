@@ -44,6 +44,18 @@ def test_classify_simulates_recordings_of_images_on_request(cli, demo_images):
     assert json.loads(ended.out)["files"][0]["modality"] == "event"
 
 
+def test_classify_passes_options_to_the_readers_that_take_them(cli, demo_images, tmp_path):
+    rows = [f"{number / 1000} {number % 60} {number % 40} 1" for number in range(600)]
+    (tmp_path / "events.txt").write_text("\n".join(rows))
+    command = ("classify", tmp_path / "events.txt", demo_images["rocket.jpg"], "--labels", "a,b", "--json")
+    error = cli(*command, "--reader-option", "sizes=64x48").err
+    assert error.startswith("error: no reader of these files (")
+    assert error.endswith("has an option 'sizes'\n")
+    assert "is outside the sensor" in cli(*command, "--reader-option", "size=20x20").err
+    ended = cli(*command, "--reader-option", "size=64x48")
+    assert [file["modality"] for file in json.loads(ended.out)["files"]] == ["event", "image"]
+
+
 def test_the_function_returns_what_the_command_prints(cli, image_folder):
     paths, labels = sorted(image_folder.rglob("*.png")), ["a cat", "a rocket"]
     classifications = classify(paths, labels, templates=["{}", "a photo of {}"])

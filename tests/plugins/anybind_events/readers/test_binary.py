@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import anybind
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption
 from anybind.reader import find_reader
@@ -197,9 +198,21 @@ def test_a_truncated_file_gives_its_complete_events_whole_and_in_chunks(tmp_path
     assert cuts[1]
 
 
+@pytest.mark.parametrize("suffix", ["npz", "txt", "csv", "h5", "aedat4", "dat", "raw"])
+def test_the_size_of_every_format_can_be_a_text_as_on_the_command_line(tmp_path: Path, suffix: str) -> None:
+    x, y, t, p = map(np.array, zip(*EVENTS, strict=True))
+    path = tmp_path / f"made.{suffix}"
+    anybind.write(EventStream(x, y, t, p, 240, 180), path)
+    stream = anybind.read(path, size="1280x720")
+    assert (stream.width, stream.height) == (1280, 720)
+    for wrong in ("1280", "1280x", "12x-7", "1280x720x3", "ax b"):
+        with pytest.raises(BadOption, match="such as 640x480"):
+            anybind.read(path, size=wrong)
+
+
 @pytest.mark.parametrize("size", [(0, 10), (10, 65536), (-1, 5), (3,), (1, 2, 3)])
 def test_an_invalid_size_is_an_error(tmp_path: Path, binary_format: Format, size: tuple[int, ...]) -> None:
-    with pytest.raises(BadOption, match=r"size: expected \(width, height\)"):
+    with pytest.raises(BadOption, match=r"size: expected width and height"):
         binary_format.reader.read(write(tmp_path / "made", binary_format, EVENTS), size=size)  # pyright: ignore[reportArgumentType]
 
 
