@@ -102,12 +102,11 @@ def search(
         SpaceMismatch, WeightsMismatch: the index was built with other encoders than the binding's.
     """
     location = os.fspath(gallery)
-    is_folder = not is_uri(location) and not is_lance(location) and Path(location).is_dir()
-    index = None if is_folder else open_index(location, approximate=approximate)
-    if approximate and not is_lance(location):
-        raise BadOption("--approximate needs an index that ends in .lance; any other is searched exactly and fast")
+    index = None if _is_folder(location) else open_index(location, approximate=approximate)
     if mixed and rerank:
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
+    if approximate and not is_lance(location):
+        raise BadOption("--approximate needs an index that ends in .lance; any other is searched exactly and fast")
     if not isinstance(binding, Binder):
         binding = _load_binder(binding, index, device, backend, store)
     sources, parsed = map_modalities(binding, modalities), _parse(query, weights, embed_as, map_modalities(binding))
@@ -117,10 +116,14 @@ def search(
         index = _update_folder_index(location, binding, sources, on_bad, options)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
     embedded = _check_query(index, binding, parsed.embed(binding, options), sizes)
-    hits = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.paths)
-    hits = _calibrate_hits(index, binding, embedded, hits, sizes)
-    hits = _merge_hits(hits, calibrate)[:top_k] if mixed else hits
-    return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
+    ranked = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.paths)
+    hits = _calibrate_hits(index, binding, embedded, ranked, sizes)
+    merged = tuple(_merge_hits(hits, calibrate)[:top_k] if mixed else hits)
+    return SearchResults(parsed, location, index, merged, mixed, mixed and calibrate, sizes)
+
+
+def _is_folder(location: str) -> bool:
+    return not is_uri(location) and not is_lance(location) and Path(location).is_dir()
 
 
 def _check_windows(options: windows.WindowOptions | None, index: Index | None, query: Query | JointQuery) -> None:
