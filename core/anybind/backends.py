@@ -37,7 +37,8 @@ class EncoderLoader:
 
     def __init__(self, binding: Binding, device: str, backend: str, precision: str = FP32) -> None:
         if backend not in BACKENDS:
-            raise BadOption(f"expected the backend {', '.join(BACKENDS)}, got {backend!r}")
+            hint = suggest_names(str(backend), BACKENDS)
+            raise BadOption(f"expected the backend {', '.join(BACKENDS)}, got {backend!r}{hint}")
         self.binding, self.device, self.backend, self.precision = binding, device, backend, precision
         self.encoders: dict[tuple[str, str], Encoder] = {}
         self._loading: list[str] = []
