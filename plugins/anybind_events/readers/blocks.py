@@ -39,6 +39,8 @@ EventFile = BufferedReader | BytesIO
 """A file, or the contents of a small one."""
 SINGLE_THREAD_BYTES = 1 << 24
 """Files up to this size use one thread: a second one would take longer to start."""
+MIN_OUTSIDE, MAX_OUTSIDE = 1000, 0.1
+"""Number and fraction of events outside the sensor that need no warning: a few are noise of the transmission."""
 BLOCK_BYTES, PARALLEL_BLOCK_BYTES = 1 << 17, 1 << 18
 """Bytes decoded at once, so that they stay in a core's cache; more with two threads, which exchange blocks."""
 MAX_BLOCK_EVENTS = 1 << 20
@@ -140,7 +142,7 @@ class DecodingPass:
         self.offset, self.decoder, header_size, self.start_us = header
         pixels, unit = self.decoder.pixels, self.decoder.unit_bytes
         limits = pixels.x_mask + 1, pixels.y_mask + 1
-        self.size = size or header_size
+        self.size, self._has_given_size = size or header_size, size is not None
         if not size and header_size and not all(0 < s <= limit for s, limit in zip(header_size, limits, strict=True)):
             wxh = "x".join(map(str, header_size))
             raise BadInput(f"{path}: unsupported sensor size {wxh} in the header; give size=(width, height)")
@@ -193,6 +195,10 @@ class DecodingPass:
         """
         times = TimeOrder(0, duration_us, n_events, int(self.counts[BACKWARDS]), int(self.counts[LAG_US]))
         times.warn(str(self.path), SPLIT_HINT)
+        outside = self.collect_notes().get("outside", 0)
+        if outside > max(MIN_OUTSIDE, MAX_OUTSIDE * (n_events + outside)) and not self._has_given_size:
+            message = f"{self.path}: {outside} of {n_events + outside} events are outside the sensor and were dropped"
+            warnings.warn(f"{message}; give size=, or split a file of several recordings", AnybindWarning, stacklevel=3)
         if self.truncated_bytes:
             message = f"{self.path}: truncated: the data at byte {self.offset} are incomplete"
             if strict:

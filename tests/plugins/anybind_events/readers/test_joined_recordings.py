@@ -186,3 +186,23 @@ def test_booleans_and_quoted_numbers_of_text_are_read(tmp_path: Path, header: st
     (tmp_path / "made.csv").write_text("\n".join([*([header] if header else []), *lines]))
     read = anybind.read(tmp_path / "made.csv")
     assert [np.array_equal(getattr(read, name), getattr(stream, name)) for name in "xytp"] == [True] * 4
+
+
+@pytest.mark.parametrize("suffix", [".raw", ".dat"])
+def test_many_events_outside_the_sensor_are_a_warning_unless_the_size_is_given(tmp_path: Path, suffix: str) -> None:
+    x, y = RANDOM.integers(0, 64, 6000), RANDOM.integers(0, 64, 6000)
+    path = tmp_path / f"made{suffix}"
+    anybind.write(EventStream(x, y, np.arange(6000) * 10, x % 2 == 0, 64, 64), path)
+    content = path.read_bytes()
+    path.write_bytes(
+        content.replace(b"64x64", b"32x64").replace(b"Width 64", b"Width 32").replace(b"width=64", b"width=32")
+    )
+    n_outside = int((x >= 32).sum())
+    with pytest.warns(
+        AnybindWarning, match=f"made.*: {n_outside} of 6000 events are outside the sensor and were dropped"
+    ):
+        assert anybind.read(path).notes == {"outside": n_outside}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(anybind.read(path, size=(32, 64))) == 6000 - n_outside
+        assert len(anybind.read(path, size=(64, 64))) == 6000
