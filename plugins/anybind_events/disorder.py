@@ -87,11 +87,6 @@ def check_policy(on_disorder: str) -> None:
         raise BadOption(f"on_disorder: expected {', '.join(POLICIES)}, got {on_disorder!r}{hint}")
 
 
-def is_mostly_raised(count: int, n_events: int) -> bool:
-    """Return whether so many raised times are worth a warning."""
-    return n_events >= MIN_JUDGED_EVENTS and count > MAX_RAISED * n_events
-
-
 def build_ordered_stream(
     columns: Mapping[str, np.ndarray],
     width: int,
