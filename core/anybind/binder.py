@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -223,15 +224,16 @@ class Binder:
             if self._replicas:
                 raise BadOption(f"under torchrun each process has one device, got {self.device!r}")
 
-            def embed_numbers(numbers: range, on_invalid: OnInvalid) -> Iterator[tuple[list[int], Embeddings]]:
+            def embed_numbers(numbers: range, on_invalid: OnInvalid) -> Generator[tuple[list[int], Embeddings]]:
                 own = ((number, listed[number]) for number in numbers)
                 return self._embed_batches(modality, own, options, derive_seed, on_invalid)
 
             make_empty = partial(self._empty_embeddings, modality, derive_seed)
             return embed_across_ranks(len(listed), embed_numbers, make_empty, self.counts, on_bad)
         batches, on_invalid = [], partial(report_invalid, on_bad)
-        with progress_bar(len(listed), f"embedding {modality}") as advance:
-            for _, batch in self._embed_batches(modality, enumerate(listed), options, derive_seed, on_invalid):
+        embedded = self._embed_batches(modality, enumerate(listed), options, derive_seed, on_invalid)
+        with contextlib.closing(embedded), progress_bar(len(listed), f"embedding {modality}") as advance:
+            for _, batch in embedded:
                 batches.append(batch)
                 advance(len(batch))
         return concatenate(batches) if batches else self._empty_embeddings(modality, derive_seed)
@@ -245,15 +247,17 @@ class Binder:
         workers: int | None = None,
         derive_seed: int | None = None,
         on_bad: OnBad | None = None,
-    ) -> Iterator[Embeddings]:
+    ) -> Generator[Embeddings]:
         """Embed items as `embed` does and yield a batch at a time; `items` may be endless.
 
-        Ranks do not share the items.
+        Ranks do not share the items. Closing the generator stops the loading of further items.
         """
         on_invalid, options = partial(report_invalid, on_bad), self.options.override(batch_size, workers)
         derive_seed = None if derive_seed is None else check_seed(derive_seed)
-        for _, embeddings in self._embed_batches(modality, enumerate(items), options, derive_seed, on_invalid):
-            yield embeddings
+        embedded = self._embed_batches(modality, enumerate(items), options, derive_seed, on_invalid)
+        with contextlib.closing(embedded):
+            for _, embeddings in embedded:
+                yield embeddings
 
     def _embed_batches(
         self,
@@ -262,7 +266,7 @@ class Binder:
         options: InferenceOptions,
         derive_seed: int | None,
         on_invalid: OnInvalid,
-    ) -> Iterator[tuple[list[int], Embeddings]]:
+    ) -> Generator[tuple[list[int], Embeddings]]:
         """Yield numbers and embeddings of numbered items, a batch at a time."""
         encoder, route = self.encoder(modality), self.route(modality)
         empty = self._empty_embeddings(modality, derive_seed, adapted=False)
@@ -274,9 +278,10 @@ class Binder:
         load = Loader(find_modality(modality), encoder, derive_seed, table, pool)
         encoders = [encoder, *(replica.encoder(modality) for replica in self._replicas)]
         numbered = ((number, to_item(load.modality, number, item)) for number, item in items)
+        loaded = load_batches(load, numbered, options.batch_size, options.n_workers, on_invalid)
+        encoded = encode_batches(encoders, loaded, on_invalid)
         try:
-            batches = load_batches(load, numbered, options.batch_size, options.n_workers, on_invalid)
-            for batch in encode_batches(encoders, batches, on_invalid):
+            for batch in encoded:
                 if not batch:
                     continue
                 vectors = np.stack([np.asarray(each.vector, np.float32) for each in batch])
@@ -294,6 +299,8 @@ class Binder:
                     embeddings = adapter(embeddings)
                 yield [each.number for each in batch], embeddings
         finally:
+            encoded.close()
+            loaded.close()
             if self.store is not None:
                 self.store.flush()
 

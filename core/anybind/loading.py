@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -216,7 +216,7 @@ def open_table(store: EmbeddingStore, encoder: Encoder, name: str, identity: str
 
 def load_batches(
     load: Loader, items: Iterable[tuple[int, Item]], size: int, workers: int, on_invalid: OnInvalid
-) -> Iterator[list[LoadedItem]]:
+) -> Generator[list[LoadedItem]]:
     """Load numbered items in worker threads, two batches ahead, and yield batches of the valid ones."""
     batch: list[LoadedItem] = []
     with contextlib.closing(
@@ -236,7 +236,7 @@ def load_batches(
 
 def encode_batches(
     encoders: Sequence[Encoder], batches: Iterable[list[LoadedItem]], on_invalid: OnInvalid
-) -> Iterator[list[LoadedItem]]:
+) -> Generator[list[LoadedItem]]:
     """Encode batches, in order, and yield their items with vectors, without the invalid ones.
 
     Args:

@@ -26,8 +26,8 @@ def prefetch(
 
     Functions that decode files share a budget of memory: see `anybind.memory`.
 
-    An error of the function or the iterable is raised in place of its result, after all earlier results. Closing the
-    generator cancels waiting calls and waits for running ones.
+    An error of the function or the iterable is raised in place of its result, after all earlier results, and waits for
+    running calls. Closing the generator cancels waiting calls; it does not wait for running ones.
 
     Args:
         function: called in worker threads, for several items at a time.
@@ -48,29 +48,35 @@ def prefetch(
             return function(item)
 
     queue: deque[Future[B] | tuple[B]] = deque()
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+    pool = ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1))
 
-        def submit_next() -> None:
-            nonlocal source
-            try:
-                item = next(source)
-                result = None if compute_inline is None else compute_inline(item)
-            except StopIteration:
-                return
-            except Exception as error:
-                failed: Future[B] = Future()
-                failed.set_exception(error)
-                queue.append(failed)
-                source = iter(())
-            else:
-                queue.append(pool.submit(call, item) if result is None else (result,))
-
+    def submit_next() -> None:
+        nonlocal source
         try:
-            for _ in range(queue_size):
-                submit_next()
-            while queue:
-                future = queue.popleft()
-                submit_next()
-                yield future[0] if isinstance(future, tuple) else future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            item = next(source)
+            result = None if compute_inline is None else compute_inline(item)
+        except StopIteration:
+            return
+        except Exception as error:
+            failed: Future[B] = Future()
+            failed.set_exception(error)
+            queue.append(failed)
+            source = iter(())
+        else:
+            queue.append(pool.submit(call, item) if result is None else (result,))
+
+    # The garbage collector may close an abandoned generator at any moment, also while its thread holds the lock that
+    # joining a thread needs (`threading._shutdown_locks_lock`): what closes it must not wait.
+    is_closed = False
+    try:
+        for _ in range(queue_size):
+            submit_next()
+        while queue:
+            future = queue.popleft()
+            submit_next()
+            yield future[0] if isinstance(future, tuple) else future.result()
+    except GeneratorExit:
+        is_closed = True
+        raise
+    finally:
+        pool.shutdown(wait=not is_closed, cancel_futures=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,7 +30,7 @@ class EmbeddingCounts:
 
 def embed_across_ranks(
     count: int,
-    embed: Callable[[range, OnInvalid], Iterator[tuple[list[int], Embeddings]]],
+    embed: Callable[[range, OnInvalid], Generator[tuple[list[int], Embeddings]]],
     make_empty: Callable[[], Embeddings],
     counts: EmbeddingCounts,
     on_bad: OnBad | None,
@@ -57,8 +58,10 @@ def embed_across_ranks(
 
     def share() -> list[tuple[list[int], Embeddings]]:
         results, own_numbers = [], range(ranks.get_rank(), count, ranks.get_world_size())
-        with progress_bar(0 if ranks.get_rank() else len(own_numbers), "embedding on rank 0") as advance:
-            for numbers, batch in embed(own_numbers, on_invalid):
+        embedded = embed(own_numbers, on_invalid)
+        length = 0 if ranks.get_rank() else len(own_numbers)
+        with closing(embedded), progress_bar(length, "embedding on rank 0") as advance:
+            for numbers, batch in embedded:
                 results.append((numbers, batch))
                 advance(len(batch))
         return results

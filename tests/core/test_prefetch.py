@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import subprocess
+import sys
 import threading
 import time
 
@@ -82,11 +85,68 @@ def test_inline_results_use_no_thread():
     assert threading.main_thread() not in threads
 
 
-def test_an_endless_iterable_is_iterated_lazily_and_no_thread_runs_after_closing():
-    import itertools
-
+def test_an_endless_iterable_is_iterated_lazily_and_its_threads_end_after_closing():
     before = set(threading.enumerate())
     coming = prefetch(str, itertools.count(), workers=2, queue_size=4)
     assert [next(coming) for _ in range(5)] == list("01234")
+    threads = set(threading.enumerate()) - before
     coming.close()
-    assert {thread for thread in threading.enumerate() if thread.name.startswith("ThreadPool")} <= before
+    for thread in threads:
+        thread.join(60)
+        assert not thread.is_alive()
+
+
+def test_an_error_waits_for_running_calls():
+    before = set(threading.enumerate())
+
+    def work(number):
+        if number == 0:
+            raise KeyError(number)
+        time.sleep(0.05)
+
+    with pytest.raises(KeyError):
+        list(prefetch(work, range(3), workers=3, queue_size=3))
+    assert set(threading.enumerate()) <= before
+
+
+def test_closing_waits_for_nothing():
+    # The garbage collector closes what was abandoned, also in the moments in which a wait would never end.
+    running, gate = threading.Event(), threading.Event()
+
+    def work(number):
+        running.set()
+        return gate.wait(60)
+
+    coming = prefetch(
+        work, range(9), workers=1, queue_size=2, compute_inline=lambda number: True if not number else None
+    )
+    assert next(coming)
+    assert running.wait(60)
+    closer = threading.Thread(target=coming.close)
+    closer.start()
+    closer.join(30)
+    still_waits = closer.is_alive()
+    gate.set()
+    assert not still_waits
+
+
+def test_an_abandoned_generator_is_collected_while_the_lock_of_joins_is_held():
+    script = """
+import gc, threading
+from anybind.prefetch import prefetch
+
+def abandon():
+    coming = prefetch(str, range(100), workers=2, queue_size=4)
+    next(coming)
+    cycle = [coming]
+    cycle.append(cycle)
+
+gc.disable()
+abandon()
+lock = getattr(threading, "_shutdown_locks_lock", threading.Lock())  # Python 3.11 and 3.12
+with lock:
+    gc.collect()
+print("collected")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "collected\n", done.stderr

@@ -17,7 +17,7 @@ from anybind_events.live.window_cutter import CutWindow, WindowCutter, filter_li
 from anybind_events.live_source import BLOCK, LiveSource, LiveWindow, SourceCounts
 from anybind_events.stream import EventStream
 
-JOIN_S = 1.0
+CLOSING_S = 1.0
 """Seconds that a source has to end after it was closed."""
 
 
@@ -88,9 +88,9 @@ def _warm_up(
 def _receive_windows(
     source: LiveSource, cutter: WindowCutter, queue: ChunkQueue, timeout_s: float, filters: Filters
 ) -> Generator[LiveWindow]:
-    chunks = source.chunks()
-    thread = threading.Thread(target=_receive, args=(queue, chunks, filters), name="anybind-source", daemon=True)
-    thread.start()
+    chunks, ended = source.chunks(), threading.Event()
+    arguments = (queue, chunks, filters, ended)
+    threading.Thread(target=_receive, args=arguments, name="anybind-source", daemon=True).start()
     arrival_s = 0.0
     error: AnybindError | None = None
     try:
@@ -111,12 +111,15 @@ def _receive_windows(
     finally:
         queue.stop()
         source.close()
-        thread.join(JOIN_S)
+        ended.wait(CLOSING_S)  # joining the thread could wait for ever in a finalizer: see `anybind.prefetch`
 
 
-def _receive(queue: ChunkQueue, chunks: Iterator[EventStream], filters: Filters) -> None:
-    with contextlib.closing(chunks):  # pyright: ignore[reportArgumentType]
-        queue.fill(filter_live(chunks, filters) if filters else chunks)
+def _receive(queue: ChunkQueue, chunks: Iterator[EventStream], filters: Filters, ended: threading.Event) -> None:
+    try:
+        with contextlib.closing(chunks):  # pyright: ignore[reportArgumentType]
+            queue.fill(filter_live(chunks, filters) if filters else chunks)
+    finally:
+        ended.set()
 
 
 def _describe(window: CutWindow, arrival_s: float, counts: SourceCounts) -> LiveWindow:
