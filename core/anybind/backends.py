@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from anybind.binding import Binding, ConfiguredPart
+from anybind.embeddings import Embeddings
 from anybind.encoder import Encoder
 from anybind.errors import (
     AnybindWarning,
@@ -136,3 +137,11 @@ def _warn_licence(part: Part[EncoderSpec]) -> None:
     if "-NC" in part.spec.weights_licence:
         licence = f"under {part.spec.weights_licence}: no commercial use"
         warnings.warn(f"the weights of {part.name} are {licence}", AnybindWarning, stacklevel=2)
+
+
+def load_cpu_encoder(
+    binding: Binding, backend: str, precision: str, modality: str, *, labels: Embeddings | None
+) -> Encoder:
+    """Load one encoder of a binding on the CPU, for samples of some labels alone if any are given."""
+    encoder = EncoderLoader(binding, "cpu", backend, precision).load(modality)
+    return encoder if labels is None or modality == labels.modality else encoder.with_labels(labels)

@@ -13,7 +13,7 @@ import numpy as np
 
 from anybind import ranks
 from anybind.adapter import Adapter, find_route
-from anybind.backends import EncoderLoader
+from anybind.backends import EncoderLoader, load_cpu_encoder
 from anybind.binding import Binding
 from anybind.decoding import DecodingPool, open_pool
 from anybind.embeddings import Embeddings, concatenate
@@ -323,14 +323,5 @@ def open_decoding_pool(binder: Binder, modality: str, workers: int) -> DecodingP
     """Return processes that read and preprocess files for the encoder of a modality; see `open_pool`."""
     on_cpu = binder.device.partition(",")[0] == "cpu"
     backend = binder.backend if on_cpu or binder.backend != "auto" else "torch"  # as the binder chooses it
-    load = partial(
-        _load_cpu_encoder, binder.binding, backend, binder.options.precision, modality, labels=binder._labels
-    )
+    load = partial(load_cpu_encoder, binder.binding, backend, binder.options.precision, modality, labels=binder._labels)
     return open_pool(load, workers)
-
-
-def _load_cpu_encoder(
-    binding: Binding, backend: str, precision: str, modality: str, *, labels: Embeddings | None
-) -> Encoder:
-    binder = Binder(binding, options=InferenceOptions(precision), backend=backend)
-    return (binder if labels is None else binder.with_labels(labels)).encoder(modality)
