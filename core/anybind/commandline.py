@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,8 +66,7 @@ DatasetOptions = Annotated[
 Start = Annotated[
     str,
     typer.Option(
-        help="Use only what is from this time on: 1.5s, 200ms, or a number in microseconds (of sound: in seconds)"
-        " after the first event. [default: the beginning]"
+        help="Use only what is from this time after the first event on: 1.5s, 200ms. [default: the beginning]"
     ),
 ]
 End = Annotated[str, typer.Option(help="Use only what is before this time; see --start. [default: the end]")]
@@ -99,17 +100,29 @@ def open_store(flag: bool) -> EmbeddingStore | None:
     return EmbeddingStore()
 
 
+def check_unit(name: str, value: str) -> None:
+    """Raise `BadOption` for a duration other than 0 without a unit, which could mean microseconds or milliseconds."""
+    try:
+        number = float(value)
+    except ValueError:
+        return
+    if number:
+        raise BadOption(f"--{name}: expected a unit, such as {value}ms or {value}us, got {value!r}")
+
+
 def parse_windows(
     start: str, end: str, window: str = "", stride: str = "", roi: str = "", filters: str = ""
 ) -> WindowOptions:
     """Make window options of the values of `--start`, `--end`, `--window`, `--stride`, `--roi` and `--filter`.
 
     Raises:
-        BadOption: a value that is not of the form in the help texts; units are checked when a recording is divided.
+        BadOption: a value that is not of the form in the help texts, or a duration without a unit.
         UnknownName, BadInput: no such filter is installed, or a file that it needs is invalid.
     """
     from anybind.windowing import SECONDS, WindowOptions, parse_duration, parse_roi
 
+    for name, value in (("start", start), ("end", end), ("window", window), ("stride", stride)):
+        check_unit(name, value)
     options = WindowOptions(start or None, end or None, window, stride, parse_roi(roi), filters)
     for name, value in (("start", options.start), ("end", options.end)):
         if value is not None:
@@ -187,12 +200,18 @@ def _to_json(value: Any) -> object:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
     """Print a table that fits the terminal; cells are plain text, escaped like `print_text`. Numbers align right.
 
-    Cells wrap between words; words are split only where the longest ones of all columns do not fit side by side.
+    Cells wrap between words; words are split only where the longest ones of all columns do not fit side by side. In a
+    pipe or a file each row is one line, unless the variable `COLUMNS` gives a width.
     """
     from rich.console import Console
 
-    console = Console()
+    console = Console(width=get_table_width())
     console.print(_build_table(columns, rows, title, console.width))
+
+
+def get_table_width() -> int:
+    """Return the width of a table in characters: of the terminal or the variable `COLUMNS`, else `PIPE_WIDTH`."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
 
 
 class LiveTable:
@@ -232,6 +251,8 @@ def _build_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: s
 
 SHORT_CELL, MIN_TEXT_WIDTH = 20, 12
 """Widths in characters: cells up to the first are not wrapped, if possible; the last column shrinks to the second."""
+PIPE_WIDTH = 10_000
+"""Width of tables in a pipe or a file, in characters."""
 
 
 def _fit_widths(columns: Sequence[Sequence[str]], available: int) -> list[int]:

@@ -127,6 +127,7 @@ class VideoFrame(Protocol):
         ...
 
 
+@runtime_checkable
 class VideoSample(Protocol):
     """A video, decoded as a stream.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from anybind.errors import SpaceMismatch
+from anybind.errors import BadOption, SpaceMismatch
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,18 @@ class Space:
         name: name in bindings and adapters, for instance `all-MiniLM-L6-v2`.
         dim: number of dimensions.
         backbone: source of the encoder, as `repository@revision`, or a hash of the weights for local files.
+
+    Raises:
+        BadOption: fewer than one dimension.
     """
 
     name: str
     dim: int
     backbone: str = ""
+
+    def __post_init__(self) -> None:
+        if self.dim < 1:
+            raise BadOption(f"space {self.name!r}: expected at least 1 dimension, got {self.dim}")
 
     def require_same(self, other: Space, doing: str) -> None:
         """Raise `SpaceMismatch` unless `other` is equal; `doing` names the operation in the message."""

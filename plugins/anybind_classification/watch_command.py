@@ -19,6 +19,7 @@ from anybind.commandline import (
     Filters,
     LiveTable,
     Prompts,
+    check_unit,
     parse_options,
     print_json,
     print_table,
@@ -97,6 +98,8 @@ def watch(
     """
     if bool(labels) == bool(head) or (head and prompt):
         raise BadOption("expected either --labels (and --prompt), or --head")
+    for name, value in (("window", window), ("stride", stride), ("queue", queue), ("duration", duration)):
+        check_unit(name, value)
     label_names = tables.parse_names(labels) if labels else []
     fitted_head = Head.find(head, predicts="classification") if head else None
     end_us = windows.parse_duration(duration, windows.MICROSECONDS, "duration") if duration else None

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from anybind import read, read_chunks
-from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers
+from anybind.plugin import BadInput, BadOption, ReaderSpec, files, find_part, readers, samples
 from anybind_events.stream import EventStream
 from anybind_events.writing import RecordingTotals
 
@@ -156,6 +156,9 @@ def _describe_sample(sample: object) -> dict[str, object]:
             properties[field.name] = {"shape": list(value.shape), "type": str(value.dtype)}
         elif isinstance(value, int | float | str):
             properties[field.name] = value
+    if isinstance(sample, samples.AudioSample | samples.VideoSample):
+        properties.pop("duration", None)
+        properties["duration_us"] = round(1e6 * sample.duration) or None  # 0: unknown
     return properties
 
 

@@ -36,6 +36,12 @@ def test_a_table_has_lines_of_the_terminals_width_and_splits_no_name(monkeypatch
     assert "[bold]" in lines[-2]
 
 
+def test_a_row_is_one_line_in_a_pipe(monkeypatch, capsys):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    print_table(("name", "summary"), [("a", "what it is " * 30)])
+    assert any("what it is " * 30 in line for line in capsys.readouterr().out.splitlines())
+
+
 @pytest.mark.parametrize(("command", "kinds"), [("bindings", ["binding"]), ("datasets", ["dataset"]), ("plugins", [])])
 def test_lists_fit_80_columns_without_splitting_names(cli, monkeypatch, command, kinds):
     monkeypatch.setenv("COLUMNS", "80")

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import anybind
+from anybind.commandline import parse_windows
 from anybind.errors import BadInput, BadOption
 from anybind.item import Item
 from anybind.registry import Registry, use_registry
@@ -53,6 +54,14 @@ SHORT = WindowOptions(window="100ms")
 def test_durations_have_units_or_are_numbers_of_the_modality(text, unit, microseconds):
     assert parse_duration(text, unit) == microseconds
     assert parse_length(text, unit) == WindowLength(microseconds)
+
+
+@pytest.mark.parametrize("option", ["start", "end", "window", "stride"])
+@pytest.mark.parametrize("value", ["100", "0.5", "1e5"])
+def test_the_options_of_commands_have_a_unit(option, value):
+    with pytest.raises(BadOption, match=f"--{option}: expected a unit, such as {value}ms or {value}us"):
+        parse_windows(**{"start": "", "end": "", option: value})
+    assert parse_windows("0", "0.5s", "1e5us").resolve_range("s") == (0, 500_000)
 
 
 def test_lengths_in_events_and_regions_are_parsed():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,16 @@ from typing import Annotated
 import typer
 
 from anybind import AnybindError
-from anybind.commandline import AsJson, ReaderOptions, SkipInvalid, SkippedFiles, parse_options, print_json, print_table
+from anybind.commandline import (
+    AsJson,
+    ReaderOptions,
+    SkipInvalid,
+    SkippedFiles,
+    get_table_width,
+    parse_options,
+    print_json,
+    print_table,
+)
 from anybind.plugin import BadInput, BadOption, files
 from anybind_events.commands.convert import ReaderName
 from anybind_events.inspection import check_chart, inspect
@@ -93,7 +101,7 @@ def _print_records(records: Sequence[Mapping[str, object]]) -> None:
         rows.append(
             tuple("" if values[name] is None else _format_value(name, values[name], record) for name in COLUMNS)
         )
-    columns, width = tuple(LABELS.get(name, name) for name in COLUMNS), shutil.get_terminal_size().columns
+    columns, width = tuple(LABELS.get(name, name) for name in COLUMNS), get_table_width()
     while len(columns) > 5 and sum(max(map(len, cells)) + 3 for cells in zip(columns, *rows, strict=True)) >= width:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     print_table(columns, rows, title=str(folders.pop()) if len(folders) == 1 else "")

@@ -62,7 +62,7 @@ def test_info_and_a_time_range_of_a_real_recording(cli, test_data: Path, tmp_pat
     path = test_data / "more_events/ros_events.mcap"
     info = json.loads(cli("info", path, "--json").out)
     assert (info["format"], info["events"], info["width"], info["height"]) == ("rosbag-events", 571_266, 346, 260)
-    cli("convert", path, tmp_path / "part.npz", "--start", "100000", "--end", "200000")
+    cli("convert", path, tmp_path / "part.npz", "--start", "100ms", "--end", "200ms")
     part, whole = anybind.read(tmp_path / "part.npz"), anybind.read(path)
     expected = whole.between(100_000, 200_000)
     assert list_events(part) == list_events(expected)
