@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -100,9 +101,8 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
 
 def _list_typed_samples(folder: str | os.PathLike[str], modalities: set[str] | None) -> list[Path | SampleFile]:
     """List samples as `list_samples` does, with the readers of the files that were opened."""
-    paths = list_files(folder, list_suffixes(modalities))
     samples: list[Path | SampleFile] = []
-    for path in paths:
+    for path in (paths := list_files(folder, list_suffixes(modalities))):
         if path.suffix.lower() not in NOTE_SUFFIXES:
             samples.append(path)
             continue
@@ -265,10 +265,8 @@ def list_sample_files(paths: Iterable[str | os.PathLike[str]], modalities: Itera
         BadInput: a folder has no samples.
     """
     selected = set(modalities)
-    files: list[Path | SampleFile] = []
-    for path in map(Path, paths):
-        files += _list_typed_samples(path, selected) if path.is_dir() else [path]
-    return files
+    listed = ((_list_typed_samples(path, selected) if path.is_dir() else [path]) for path in map(Path, paths))
+    return list(itertools.chain.from_iterable(listed))
 
 
 def group_by_modality(
@@ -296,22 +294,25 @@ def make_items(
     groups: Mapping[str, Sequence[Path | SampleFile]], options: Mapping[str, object] | None = None
 ) -> dict[str, list[Item]]:
     """Make items of files, each with the options that its reader takes; `BadOption` for one that no reader takes."""
-    used, names = set[str](), set[str]()
+    items = [Item(portable_name(file), file) for group in groups.values() for file in group]
+    remaining = iter(add_options(items, options or {}))
+    return {modality: list(itertools.islice(remaining, len(group))) for modality, group in groups.items()}
 
-    def make_item(file: Path | SampleFile) -> Item:
-        taken: dict[str, object] = {}
-        if options:
-            with contextlib.suppress(AnybindError):  # an invalid file is reported when it is read
-                reader = file.reader if isinstance(file, SampleFile) else find_reader(file, options=options)
-                names.add(reader.name)
-                taken = {name: each for name, each in options.items() if takes_option(reader.instance.read, name)}
-                used.update(taken)
-        return Item(portable_name(file), file, options=taken)
 
-    items = {modality: list(map(make_item, group)) for modality, group in groups.items()}
-    if names and (unused := set(options or ()) - used):
+def add_options(items: Sequence[Item], options: Mapping[str, object]) -> list[Item]:
+    """Return items of files with the options that their readers take; `BadOption` for one that no reader takes."""
+    result, unused, names = list(items), set(options), set[str]()
+    for number, item in enumerate(result if options else ()):
+        with contextlib.suppress(AnybindError):  # an invalid file is reported when it is read
+            file = item.source
+            reader = file.reader if isinstance(file, SampleFile) else find_reader(file, options=options)
+            taken = {name: each for name, each in options.items() if takes_option(reader.instance.read, name)}
+            result[number] = replace(item, options={**item.options, **taken})
+            names.add(reader.name)
+            unused -= set(taken)
+    if names and unused:
         raise BadOption(f"no reader of these files ({', '.join(sorted(names))}) has an option {min(unused)!r}")
-    return items
+    return result
 
 
 def _find_reader_of(path: Path, modalities: Sequence[str]) -> Part[ReaderSpec]:

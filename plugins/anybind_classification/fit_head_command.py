@@ -15,6 +15,7 @@ from anybind.commandline import (
     Device,
     End,
     Filters,
+    ReaderOptions,
     Region,
     Seed,
     SkipInvalid,
@@ -49,6 +50,7 @@ def fit_head(
     device: Device = "cpu",
     backend: Backend = "auto",
     store: StoreFlag = True,
+    reader_option: ReaderOptions = None,
     skip_invalid: SkipInvalid = False,
     as_json: AsJson = False,
     start: Start = "",
@@ -80,6 +82,7 @@ def fit_head(
         windows_per_class=windows_per_class,
         seed=seed,
         on_bad=skipped.record if skip_invalid else None,
+        reader_options=parse_options(reader_option),
         **parse_options(head_option),
     )
     fitted_head.save(output)

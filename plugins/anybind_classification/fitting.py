@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ def fit_head(
     device: str = "cpu",
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
+    reader_options: Mapping[str, object] | None = None,
     **head_options: object,
 ) -> Head:
     """Fit a classification head on a folder of class folders, or on a dataset.
@@ -50,6 +51,7 @@ def fit_head(
         store: embedding store; unused if `binding` is a binder. [default: none]
         on_bad: called with the id and the error of each invalid file, and of each recording in which nothing happens,
             which is then skipped. [default: raise the error]
+        reader_options: options for the readers that take them, such as the `size` of a sensor.
         head_options: options of the head.
 
     Returns:
@@ -57,8 +59,8 @@ def fit_head(
 
     Raises:
         UnknownName: no such head or binding.
-        BadOption: not a classification head, an unknown option of the head, files of several modalities without
-            `modality`, invalid windows, or a number per class below 1.
+        BadOption: not a classification head, an unknown option of the head or of the readers, files of several
+            modalities without `modality`, invalid windows, or a number per class below 1.
         BadInput: no samples, fewer than two classes, or a class without a valid sample.
     """
     for name, number in (("files_per_class", files_per_class), ("windows_per_class", windows_per_class)):
@@ -74,15 +76,19 @@ def fit_head(
         modality = _find_single_modality(data, binder, None if on_bad is None else lambda id, error: None)
     fitted_head = Head.find(head, predicts="classification", modality=modality, **head_options)
     fitted_head.prepare(binder)
-    items = [item for item in data.items if item.label in data.classes]
-    items = [items[number] for number in _draw_per_class([item.label for item in items], files_per_class, seed)]
+    items = readers.add_options(_draw_items(data, files_per_class, seed), reader_options or {})
     samples, labels = _embed_labelled(
         binder, modality, items, options or windows.WindowOptions(), seed if is_derived else None, on_bad
     )
-    drawn = _draw_per_class(labels, windows_per_class, seed)
-    class_names = list(data.classes)
+    drawn, class_names = _draw_per_class(labels, windows_per_class, seed), list(data.classes)
     numbers = [class_names.index(labels[row]) for row in drawn]
     return fitted_head.fit(HeadInput({modality: samples[drawn]}), numbers, class_names)
+
+
+def _draw_items(data: Dataset, files_per_class: int | None, seed: int) -> list[Item]:
+    """Return labelled items, at most so many of each class."""
+    items = [item for item in data.items if item.label in data.classes]
+    return [items[number] for number in _draw_per_class([item.label for item in items], files_per_class, seed)]
 
 
 def _embed_labelled(

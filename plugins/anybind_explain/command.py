@@ -14,6 +14,7 @@ from anybind.commandline import (
     Device,
     End,
     Filters,
+    ReaderOptions,
     Region,
     Seed,
     Start,
@@ -21,6 +22,7 @@ from anybind.commandline import (
     Stride,
     Window,
     open_store,
+    parse_options,
     parse_windows,
     print_json,
     print_table,
@@ -51,6 +53,7 @@ def explain(
     seed: Seed = 0,
     device: Device = "cpu",
     store: StoreFlag = True,
+    reader_option: ReaderOptions = None,
     as_json: AsJson = False,
     start: Start = "",
     end: End = "",
@@ -74,7 +77,7 @@ def explain(
     options = parse_windows(start, end, window, stride, roi, filters)
     explanation = relevance(
         path, text, binding=binder, modality=modality, image=image, scale=scale, first_block=first_block, seed=seed,
-        options=options,
+        options=options, reader_options=parse_options(reader_option),
     )  # fmt: skip
     if output is not None:
         explanation.save(output)

@@ -118,6 +118,7 @@ def relevance(
     seed: int = 0,
     device: str = "cpu",
     options: windows.WindowOptions | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> Explanation:
     """Explain the cosine similarity of a recording or an image and a text by a relevance map and word weights.
 
@@ -138,6 +139,7 @@ def relevance(
         device: torch device; unused if `binding` is a binder.
         options: part of a recording, and its windows, of which the one that is most similar to the text is explained.
             [default: windows for event recordings of more than 0.6 s]
+        reader_options: options of the reader of a file, such as the `size` of a sensor.
 
     Returns:
         the map, (rows, columns) float64, 0 or more, weights of the words, and the cosine similarity.
@@ -152,7 +154,9 @@ def relevance(
         raise BadOption('expected a text, got an empty one; for example --text "a duck"')
     check_options(scale, first_block)
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, backend="torch")
-    name, embedded_modality, sample, shown_image = _read_source(source, binder, modality, image, seed)
+    name, embedded_modality, sample, shown_image = _read_source(
+        source, binder, modality, image, seed, reader_options or {}
+    )
     selected = _select_window(binder, embedded_modality, sample, text, options or windows.WindowOptions())
     if not selected.is_whole:
         name, sample = f"{name}#{windows.format_range(selected.start_us, selected.end_us)}", selected.sample
@@ -196,18 +200,23 @@ def check_suffix(output: Path) -> None:
 
 
 def _read_source(
-    source: object, binder: Binder, modality: str, image: str | os.PathLike[str] | np.ndarray | None, seed: int
+    source: object,
+    binder: Binder,
+    modality: str,
+    image: str | os.PathLike[str] | np.ndarray | None,
+    seed: int,
+    reader_options: Mapping[str, object],
 ) -> tuple[str, str, samples.ImageSample | samples.EventSample, np.ndarray | None]:
     """Return the name of a source, the modality to embed it as, the sample, and the image that a recording shows."""
     path = Path(source) if isinstance(source, str | os.PathLike) else None
-    reader = readers.find_reader(path, modality or None) if path else None
+    reader = readers.find_reader(path, modality or None, options=reader_options) if path else None
     source_modality = reader.spec.modality if reader else modalities.infer_modality(source)
     name = files.portable_name(path) if path else source_modality
     embedded_modality = modality or source_modality
     if embedded_modality not in MODALITIES:
         raise BadOption(f"{name}: expected {' or '.join(MODALITIES)}, got {embedded_modality}, which has no frames")
     binder.encoder(embedded_modality)  # fails before anything is simulated
-    original = read(path, reader=reader.name) if path and reader else source
+    original = read(path, reader=reader.name, **reader_options) if path and reader else source
     try:
         modalities.find_modality(source_modality).check(original)
         sample = derive(embedded_modality, original, source=source_modality, seed=seed)

@@ -296,3 +296,17 @@ def test_the_commands_fit_a_head_on_windows_and_classify_windows_by_it(cli, labe
     assert labels[:6] == ["bright"] * 4 + ["dark"] * 2
     assert set(labels[6:]) == {None}
     assert "expected a duration" in cli("fit-head", labelled, "-o", head, "--window", "ten").err
+
+
+def test_a_head_is_fitted_with_the_options_of_the_reader(cli, labelled: Path, tmp_path: Path):
+    for path in labelled.glob("*/*.npz"):  # the text format does not contain the size of the sensor
+        anybind.write(anybind.read(path), path.with_suffix(".csv"))
+        path.unlink()
+    head = tmp_path / "head.safetensors"
+    options = ("--binding", "polarity", "--no-store", "--head", "prototypes", "--json")
+    size = ("--reader-option", "size=64x64")
+    expected = fit_head(labelled, head="prototypes", binding="polarity", reader_options={"size": (64, 64)})
+    fitted = cli("fit-head", labelled, "-o", head, *options, *size)
+    assert json.loads(fitted.out)["identity"] == expected.identity
+    message = "no reader of these files (text-events) has an option 'sise'"
+    assert message in cli("fit-head", labelled, "-o", head, "--reader-option", "sise=64x64").error()

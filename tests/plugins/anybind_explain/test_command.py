@@ -121,3 +121,15 @@ def test_a_binding_without_the_modality_is_an_error(cli, files, tmp_path, model_
     )
     error = cli("explain", files["two.npz"], "--text", "a", "--binding", binding).error()
     assert "no encoder for 'event'" in error
+
+
+@pytest.mark.slow
+def test_a_file_is_read_with_the_options_of_its_reader(cli, files, tmp_path):
+    recording = anybind.read(files["two.npz"])
+    anybind.write(recording, text := tmp_path / "two.csv")
+    size = f"size={recording.width}x{recording.height}"
+    first, second = (
+        json.loads(cli("explain", path, "--text", "a cat", *options, "--json").out)
+        for path, options in ((files["two.npz"], ()), (text, ("--reader-option", size)))
+    )
+    assert second["grid"] == first["grid"]
