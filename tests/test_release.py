@@ -183,6 +183,7 @@ def write_video(path: Path) -> None:
         container.mux(stream.encode(None))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_mini_runs_without_torch_in_a_small_environment_and_answers_alike(
     small_environment: Path, tmp_path: Path
@@ -199,6 +200,7 @@ def test_mini_runs_without_torch_in_a_small_environment_and_answers_alike(
         compare_answers(answer, json.loads(json.dumps(full[name]).replace(*folders)), name)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_the_small_environment_lacks_names_the_extra(small_environment: Path, tmp_path: Path) -> None:
     image = next(iter(list_demo_images()))

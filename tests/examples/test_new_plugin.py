@@ -52,6 +52,7 @@ def run_command(environment: Any, *arguments: object) -> str:
     return ended.stdout
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_new_plugin_is_edited_installed_checked_and_evaluated(core_environment: Any):
     here = core_environment.folder

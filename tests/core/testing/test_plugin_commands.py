@@ -87,6 +87,7 @@ def run_tests(folders: list[Path], site: Path, at: Path) -> subprocess.Completed
     return run_python(*options, *folders, site=site, at=at)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_tests_of_every_new_plugin_pass_as_they_are_written(written: Path):
     result = run_tests([written / name / "tests" for name in NEW], written / "site", written)

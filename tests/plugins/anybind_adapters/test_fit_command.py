@@ -298,6 +298,7 @@ def test_files_of_embeddings_that_cannot_be_paired_are_rejected(cli, make_pairs,
     assert message in cli(*command, "-o", tmp_path / "x.safetensors").error()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_command_fits_minis_images_to_minis_texts(run_anybind, image_folder, tmp_path):
     for path in image_folder.rglob("[12].png"):

@@ -302,6 +302,7 @@ def test_table_4_runs(run):
     assert whole["events and audio"]["gallery_size"] == 5
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_figure_4_runs(run):
     train = {"subset": "authors-seen", "split": "train", "images": "../ImageNet", "limit": 4}

@@ -187,6 +187,7 @@ def test_mini_makes_no_network_call():
     assert json.loads(result.stdout) > 0.3
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_zero_shot_accuracy_is_that_of_the_card(test_data, cli):
     # Measured: 0.591 on 85 classes, four images each. 0.55 allows for the rounding of other image decoders.

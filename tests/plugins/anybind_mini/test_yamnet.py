@@ -211,6 +211,7 @@ def test_recorded_sounds_get_their_class(encoder, test_data, file, name):
     assert name in rank_classes(encoder, clip.samples[0])[:5]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_shipped_weights_are_those_of_the_build(test_data, tmp_path):
     card, built = tensors.read_tensors(build_sound(test_data / "yamnet", tmp_path / "sound.safetensors"))

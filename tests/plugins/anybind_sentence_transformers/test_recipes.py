@@ -94,6 +94,8 @@ def test_an_event_encoder_learns_the_image_space_of_a_base(recipe, base, data, t
     assert result.record["base"]["binding"] == binding
 
 
+@pytest.mark.long
+@pytest.mark.slow
 def test_a_depth_encoder_learns_the_image_space_of_a_base(qwen3_vl, tmp_path):
     binding = f"sentence-transformers:{qwen3_vl}"
     (tiles := tmp_path / "tiles").mkdir()

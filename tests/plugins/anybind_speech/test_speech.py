@@ -35,6 +35,7 @@ def list_clips(test_data: Path, speaker: str, *indices: int) -> list[Path]:
     return [folder / f"{digit}_{speaker}_{index}.wav" for digit in range(10) for index in indices]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_spoken_digits_of_new_speakers_are_recognised(binder: Binder, test_data: Path) -> None:
     """The whole measurement, 60 clips of three speakers, is 0.82: this is a part of it."""

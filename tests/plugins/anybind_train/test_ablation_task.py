@@ -78,6 +78,7 @@ def test_every_arm_has_a_curve_and_a_metric(binder, shapes):
     json.dumps(asdict(result))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_unseen_classes_are_not_trained_on(binder, shapes, monkeypatch):
     seen, init_training_set = [], TrainingSet.__init__

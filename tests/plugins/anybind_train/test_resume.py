@@ -207,10 +207,9 @@ def kill_after(n_lines: int, output: Path, is_alive: Callable[[], bool], kill: C
     return False
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [pytest.param("augmented each epoch, averaged", marks=pytest.mark.long), "versions, averaged"]
-)
+@pytest.mark.parametrize("kind", ["augmented each epoch, averaged", "versions, averaged"])
 def test_a_killed_run_resumes_bit_exactly(train, world, tmp_path, monkeypatch, make_process, kind):
     epochs = 30 if kind.startswith("augmented") else 8
     overrides = [*RUNS[kind], f"epochs={epochs}", "probe.every=6"]

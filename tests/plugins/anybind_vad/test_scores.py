@@ -131,6 +131,7 @@ def test_invalid_options_are_refused_before_decoding(score, options, message):
     assert video.decoded == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(score):
     import tracemalloc
