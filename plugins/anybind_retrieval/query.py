@@ -137,7 +137,8 @@ def parse_query(text: str, encoder_modalities: Mapping[str, str], embed_as: str 
     if embed_as == TEXT or (not embed_as and not _is_file(path) and not _has_known_suffix(path)):
         return Query(text, TEXT, _find_encoder_modality(TEXT, text, encoder_modalities))
     if not _is_file(path):
-        raise BadInput(f"there is no file {text}; check the path, or search for it as a text with --as text")
+        hint = "" if embed_as else ", or search for it as a text with --as text"
+        raise BadInput(f"there is no file {text}; check the path{hint}")
     modality = readers.find_reader(path, embed_as or None).spec.modality
     return Query(text, modality, embed_as or _find_encoder_modality(modality, text, encoder_modalities))
 

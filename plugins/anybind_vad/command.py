@@ -128,7 +128,10 @@ def _print_segments(scores: VideoScores, page: Path | None) -> None:
         )
         for segment in scores.segments
     ]
-    title = f"{scores.path}: {len(rows)} segments above {scores.threshold:.4g}"
-    print_table(("start", "end", "peak", "score", "frames"), rows, title)
+    if rows:
+        title = f"{scores.path}: {len(rows)} segments above {scores.threshold:.4g}"
+        print_table(("start", "end", "peak", "score", "frames"), rows, title)
+    else:
+        print_text(f"{scores.path}: no segment above {scores.threshold:.4g}")
     if page is not None:
         print_text(f"page: {page}")

@@ -76,6 +76,12 @@ def test_table_of_segments(cli, make_street):
     assert "96 to 127" in process.out
 
 
+def test_a_video_without_a_segment_is_one_line(cli, make_street):
+    street = make_street()
+    process = cli("vad", street.path, "--head", "event-rate", "--score-threshold", 1e9)
+    assert process.out == f"{street.path}: no segment above 1e+09\n"
+
+
 def test_stride_sigma_and_score_threshold_options(run_vad, make_street):
     street = make_street()
     plain, smoothed = (
