@@ -8,6 +8,7 @@ import math
 import os
 import re
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from types import MappingProxyType
 import numpy as np
 import PIL.Image
 
+from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Reader, errors, files, readers
 from anybind_media.depth import DepthMap, check_positive
 
@@ -31,6 +33,8 @@ NPY_FIELDS = re.compile(
     rb" 'shape': \(((?:\d{1,9}, ?)*\d{0,9})\), ?\}\s*"
 )
 """Header of an NPY array of plain values, as NumPy writes it: type, order and sides."""
+FARTHEST_MEDIAN = 200.0
+"""Median depth in metres above which floats without a scale are doubted: no depth camera and few scenes reach it."""
 EVENT_COLUMNS = 4
 """Width of arrays that hold events rather than a depth map."""
 HEAD_BYTES = 4096
@@ -101,6 +105,7 @@ class DepthReader(Reader):
     ) -> DepthMap:
         """Read a depth map; 0 and non-finite values are unknown depths.
 
+        Warns of floats without `scale` that would be distances of hundreds of metres: they may be millimetres.
         Disparities cannot be distinguished from depths: reading them exchanges near and far.
 
         Args:
@@ -123,6 +128,8 @@ class DepthReader(Reader):
         if stored.dtype.kind == "f":
             with np.errstate(over="ignore", invalid="ignore"):  # values beyond float32 and NaN are unknown depths
                 metres = stored.astype(np.float32) * np.float32(check_positive("scale", scale) or 1.0)
+            if scale is None:
+                _warn_of_millimetres(path, metres)
         else:
             metres = _convert_to_metres(path, stored, depth_preset, check_positive("scale", scale))
         metres[~np.isfinite(metres) | (metres == 0)] = np.nan
@@ -144,6 +151,17 @@ class DepthReader(Reader):
             PIL.Image.fromarray(np.ascontiguousarray(sample.metres)).save(path, compression="tiff_deflate")
         else:
             raise BadInput(f"{path}: unsupported depth format; supported: .npy, .tif, .tiff (float32 metres)")
+
+
+def _warn_of_millimetres(path: Path, metres: np.ndarray) -> None:
+    known = metres[np.isfinite(metres) & (metres > 0)]
+    if known.size and (median := float(np.median(known))) > FARTHEST_MEDIAN:
+        warnings.warn(
+            f"{path}: floats are read as metres, and half of them exceed {median:,.0f} m; if they are millimetres, set"
+            " scale=0.001",
+            AnybindWarning,
+            stacklevel=4,
+        )
 
 
 def _find_preset(name: str | None) -> DepthPreset | None:

@@ -174,7 +174,10 @@ def _convert_band(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode.startswith("I"):
         return _convert_16_bit(path, image)
     if image.mode == "F":
-        raise BadInput(f"{os.fspath(path)}: unsupported floating-point pixels without a defined range; save it as PNG")
+        raise BadInput(
+            f"{os.fspath(path)}: unsupported floating-point pixels without a defined range; save it as PNG, or read it as a"
+            " depth map (reader='depth')"
+        )
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         background = PIL.Image.new("RGBA", layer.size, "white")

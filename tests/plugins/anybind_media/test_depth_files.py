@@ -114,6 +114,17 @@ def test_floats_are_metres_and_nonfinite_is_unknown(tmp_path: Path, suffix: str)
     np.testing.assert_array_equal(read(path, preset="nyu"), expected)
 
 
+def test_floats_that_may_be_millimetres_are_doubted(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    np.save(path := tmp_path / "depth.npy", np.linspace(500, 3000, 12, dtype=np.float32).reshape(3, 4))
+    assert DepthReader().read(path, scale=0.001).metres.max() == pytest.approx(3)
+    assert DepthReader().read(path, scale=1).metres.max() == 3000
+    np.save(tmp_path / "far.npy", np.float32([[20, 80, np.nan, 1000]]))  # the sky of a street
+    assert DepthReader().read(tmp_path / "far.npy").metres.size == 4
+    assert not recwarn.list
+    with pytest.warns(anybind.AnybindWarning, match=r"half of them exceed 1,750 m; .* millimetres, set scale=0\.001"):
+        DepthReader().read(path)
+
+
 @pytest.mark.parametrize("array", [np.array([[1e300, 2.0]]), np.array([[0x7F800001, 0x40000000]], "u4").view("f4")])
 def test_values_beyond_float32_are_unknown_without_warning(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "far.npy", array)
