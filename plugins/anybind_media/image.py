@@ -175,8 +175,8 @@ def _convert_band(path: Path, image: PIL.Image.Image) -> PIL.Image.Image:
         return _convert_16_bit(path, image)
     if image.mode == "F":
         raise BadInput(
-            f"{os.fspath(path)}: unsupported floating-point pixels without a defined range; save it as PNG, or read it as a"
-            " depth map (reader='depth')"
+            f"{os.fspath(path)}: unsupported floating-point pixels without a defined range; save it as PNG, or"
+            " read it as a depth map (reader='depth')"
         )
     if image.has_transparency_data:
         layer = image.convert("RGBA")
