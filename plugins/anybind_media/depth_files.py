@@ -154,8 +154,8 @@ class DepthReader(Reader):
 
 
 def _warn_of_millimetres(path: Path, metres: np.ndarray) -> None:
-    known = metres[np.isfinite(metres) & (metres > 0)]
-    if known.size and (median := float(np.median(known))) > FARTHEST_MEDIAN:
+    depths = metres[np.isfinite(metres) & (metres > 0)]
+    if depths.size and (median := float(np.median(depths))) > FARTHEST_MEDIAN:
         warnings.warn(
             f"{path}: floats are read as metres, and half of them exceed {median:,.0f} m; if they are millimetres, set"
             " scale=0.001",

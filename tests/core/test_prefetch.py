@@ -109,7 +109,7 @@ def test_an_error_waits_for_running_calls():
     assert set(threading.enumerate()) <= before
 
 
-def test_closing_waits_for_nothing():
+def test_closing_does_not_wait():
     # The garbage collector closes what was abandoned, also in the moments in which a wait would never end.
     running, gate = threading.Event(), threading.Event()
 
