@@ -55,7 +55,7 @@ imports: $(READY)
 pytest: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not long"
 
-# Tests that build the weights of `mini` again, or export whole encoders: for a change of these.
+# Tests of more than ten seconds, for what smaller ones also see: for a change of what they test, and before a release.
 long: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long
 
