@@ -210,8 +210,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: st
 
 
 def get_table_width() -> int:
-    """Return the width of a table in characters: of the terminal or the variable `COLUMNS`, else `PIPE_WIDTH`."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    """Return the width of a table in characters: of the terminal or the variable `COLUMNS`, else 10,000."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or os.environ.get("COLUMNS") else _PIPE_WIDTH
 
 
 class LiveTable:
@@ -251,7 +251,7 @@ def _build_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: s
 
 SHORT_CELL, MIN_TEXT_WIDTH = 20, 12
 """Widths in characters: cells up to the first are not wrapped, if possible; the last column shrinks to the second."""
-PIPE_WIDTH = 10_000
+_PIPE_WIDTH = 10_000
 """Width of tables in a pipe or a file, in characters."""
 
 
