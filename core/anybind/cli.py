@@ -58,8 +58,8 @@ def _check_inputs(context: Any) -> None:
     for argument in parameters:
         if isinstance(argument, TyperArgument) and argument.name != "output":
             values = context.params[argument.name]
-            for path in values if isinstance(values, list | tuple) else [values]:
-                if isinstance(path, Path):
+            for value in values if isinstance(values, list | tuple) else [values]:
+                if (path := _get_path(argument, value)) is not None:
                     check_input(path)
 
 
@@ -69,10 +69,18 @@ def _claim_output(context: Any) -> None:
     Raises:
         BadInput: another process is writing the file, or it cannot be written.
     """
-    path = context.params.get("output")
-    if isinstance(path, Path) and path.suffix and not path.is_dir():
-        check_output(path)
-        context.with_resource(lock_output(path))
+    for parameter in context.command.params:
+        path = _get_path(parameter, context.params[parameter.name]) if parameter.name == "output" else None
+        if path is not None and path.suffix and not path.is_dir():
+            check_output(path)
+            context.with_resource(lock_output(path))
+
+
+def _get_path(parameter: Any, value: object) -> Path | None:
+    """Return the value of a parameter of type `Path`; None for others. Older versions of typer keep paths as texts."""
+    if isinstance(value, str) and getattr(getattr(parameter, "type", None), "name", "") == "path":
+        return Path(value)
+    return value if isinstance(value, Path) else None
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from anybind import Space
-from anybind.plugin import BadInput, tensors
+from anybind.plugin import BadInput, BadOption, tensors
 
 KEY = "anybind-adapter"
 """Metadata key of the card in the file."""
@@ -43,7 +43,7 @@ def read_card(path: str | os.PathLike[str]) -> AdapterCard:
         version = fields.pop("version")
         source, target = Space(**fields.pop("source")), Space(**fields.pop("target"))
         name, settings = str(fields.pop("kind")), dict(fields.pop("settings"))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, BadOption) as error:
         raise BadInput(f"{path}: invalid adapter card: {error}") from error
     if version != VERSION or not all(isinstance(x.dim, int) and 0 < x.dim <= MAX_WIDTH for x in (source, target)):
         raise BadInput(

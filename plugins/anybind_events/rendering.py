@@ -233,7 +233,7 @@ def _resolve_lengths(
     if not 0 < fps <= 1000:
         raise BadOption(f"--fps must be above 0 and at most 1000, got {fps}")
     if window is not None and count is not None:
-        raise BadOption("give --window (microseconds) or --count (events), not both")
+        raise BadOption("give --window or --count, not both")
     if count is not None:
         window = f"{count}ev"
     if window is None:

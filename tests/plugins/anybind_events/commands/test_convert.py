@@ -76,7 +76,10 @@ def test_start_and_end_are_relative_to_the_first_event(
 ) -> None:
     source, output = recording.with_name(f"middle{middle}"), recording.with_name("part.npz")
     anybind.write(stream, source)
-    limits = [*(("--start", start) if start is not None else ()), *(("--end", end) if end is not None else ())]
+    limits = [
+        *(("--start", f"{start}us") if start is not None else ()),
+        *(("--end", f"{end}us") if end is not None else ()),
+    ]
     record = json.loads(cli("convert", source, output, *limits, "--json").out)
     expected = stream.between(start, end)
     assert list_contents(anybind.read(output)) == list_contents(expected)
@@ -89,11 +92,11 @@ def test_start_and_end_can_be_times_on_the_recordings_clock(
 ) -> None:
     source, output = recording.with_name(f"middle{middle}"), recording.with_name("part.npz")
     anybind.write(stream, source)
-    cli("convert", source, output, "--start", 15_000, "--end", 55_000, "--absolute")
+    cli("convert", source, output, "--start", "15000us", "--end", "55000us", "--absolute")
     assert list_contents(anybind.read(output)) == list_contents(stream.between(15_000, 55_000, absolute=True))
     assert list_contents(anybind.read(output)) == list_contents(stream.between(10_000, 50_000))
     message = "no events from 0 us to 4999 us, on its own clock"
-    assert message in cli("convert", source, output, "--start", 0, "--end", 4999, "--absolute").error()
+    assert message in cli("convert", source, output, "--start", "0us", "--end", "4999us", "--absolute").error()
 
 
 def test_only_the_time_range_is_read_from_an_indexed_format(
@@ -108,7 +111,7 @@ def test_only_the_time_range_is_read_from_an_indexed_format(
         yield from chunks(self, path, count=count, **options)
 
     monkeypatch.setattr(Hdf5Reader, "chunks", record_chunks)
-    cli("convert", source, recording.with_name("part.csv"), "--start", 1000, "--end", 2000)
+    cli("convert", source, recording.with_name("part.csv"), "--start", "1000us", "--end", "2000us")
     assert requests == [{"start": 1000, "end": 2000, "absolute": False}]
 
 
@@ -116,11 +119,13 @@ def test_an_empty_time_range_is_an_error_and_writes_no_file(cli, recording: Path
     output = recording.with_name("out.h5")
     assert (
         "no events from 200000 us to the last event, relative to the first"
-        in cli("convert", recording, output, "--start", 200_000).error()
+        in cli("convert", recording, output, "--start", "200000us").error()
     )
-    assert "no events from 50 us to 60 us" in cli("convert", recording, output, "--start", 50, "--end", 60).error()
+    assert (
+        "no events from 50 us to 60 us" in cli("convert", recording, output, "--start", "50us", "--end", "60us").error()
+    )
     anybind.write(EventStream([], [], [], [], 34, 34), recording)
-    assert "no events" in cli("convert", recording, output, "--end", 60).error()
+    assert "no events" in cli("convert", recording, output, "--end", "60us").error()
     assert not output.exists()
 
 
@@ -184,7 +189,7 @@ def test_an_error_in_the_middle_of_a_file_names_the_file(cli, tmp_path: Path) ->
 
 def test_samples_of_other_modalities_are_converted_without_a_time_range(cli, tmp_path: Path) -> None:
     PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "image.bmp")
-    refused = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--start", 5).error()
+    refused = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--start", "5us").error()
     assert "--filter apply to event recordings" in refused
     ended = cli("convert", tmp_path / "image.bmp", tmp_path / "out.png", "--json")
     assert json.loads(ended.out) == {

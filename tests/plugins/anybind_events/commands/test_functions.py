@@ -57,7 +57,7 @@ def test_inspect_describes_samples_of_other_modalities(printed: Printed, tmp_pat
 
 
 def test_convert_returns_the_output_of_the_command(printed: Printed, recording: Path, tmp_path: Path) -> None:
-    record = printed("convert", recording, tmp_path / "a.h5", "--start", 100, "--end", 2000)
+    record = printed("convert", recording, tmp_path / "a.h5", "--start", "100us", "--end", "2000us")
     result = anybind_events.convert(recording, tmp_path / "a.h5", start=100, end=2000)
     assert {"file": result.file, "format": result.format, "output": result.output, **vars(result.recording)} == record
     assert result.recording.events == 190

@@ -61,7 +61,7 @@ def test_the_rendering_is_summarised_in_one_line(cli, recording: Path, tmp_path:
 
 
 def test_json_output_describes_the_rendering(cli, recording: Path, tmp_path: Path) -> None:
-    record = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--json").out)
+    record = json.loads(cli("render", recording, "-o", tmp_path / "a.gif", "--window", "500000us", "--json").out)
     assert record == {
         "file": str(recording),
         "output": str(tmp_path / "a.gif"),
@@ -77,7 +77,7 @@ def test_json_output_describes_the_rendering(cli, recording: Path, tmp_path: Pat
 
 
 def test_the_rendered_range_is_relative_to_the_first_event(cli, recording: Path, tmp_path: Path) -> None:
-    cli("render", recording, "-o", tmp_path / "a.png", "--start", 200_000, "--end", 500_000)
+    cli("render", recording, "-o", tmp_path / "a.png", "--start", "200000us", "--end", "500000us")
     assert find_red_columns(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
 
 
@@ -97,9 +97,9 @@ def test_representation_options_can_be_set(cli, recording: Path, tmp_path: Path)
 
 
 def test_the_rendered_range_can_be_on_the_recordings_clock(cli, recording: Path, tmp_path: Path) -> None:
-    cli("render", recording, "-o", tmp_path / "a.png", "--start", 5_200_000, "--end", 5_500_000, "--absolute")
+    cli("render", recording, "-o", tmp_path / "a.png", "--start", "5200000us", "--end", "5500000us", "--absolute")
     assert find_red_columns(PIL.Image.open(tmp_path / "a.png")) == [2, 3, 4]
-    error = cli("render", recording, "-o", tmp_path / "b.png", "--end", 500_000, "--absolute").error()
+    error = cli("render", recording, "-o", tmp_path / "b.png", "--end", "500000us", "--absolute").error()
     assert "no events from the first event to 500000 us, on its own clock; it has events from 5000000 to" in error
 
 
@@ -116,7 +116,7 @@ def test_reader_options_choose_what_is_rendered(cli, recording: Path, tmp_path: 
 @pytest.mark.parametrize(("ending", "read_frames"), [(".gif", read_gif), (".mp4", read_mp4)])
 def test_an_animation_shows_consecutive_windows(cli, recording: Path, tmp_path, ending, read_frames) -> None:
     path = tmp_path / f"a{ending}"
-    assert cli("render", recording, "-o", path, "--window", 200_000, "--fps", 5).code == 0
+    assert cli("render", recording, "-o", path, "--window", "200000us", "--fps", 5).code == 0
     frames = read_frames(path)
     assert [find_red_columns(frame) for frame in frames] == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
     assert frames[0].size == (720, 288)
@@ -130,7 +130,7 @@ def test_a_frame_can_have_a_fixed_number_of_events(cli, recording: Path, tmp_pat
 
 
 def test_a_window_without_events_is_a_white_frame(cli, recording: Path, tmp_path: Path) -> None:
-    cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 50_000)
+    cli("render", recording, "-o", tmp_path / "a.mp4", "--window", "50000us")
     frames = read_mp4(tmp_path / "a.mp4")
     assert len(frames) == 20
     assert find_red_columns(frames[1]) == []
@@ -145,7 +145,7 @@ def test_an_animation_is_in_real_time_by_default(cli, recording: Path, tmp_path:
 
 
 def test_a_gif_has_its_frame_rate_and_loops(cli, recording: Path, tmp_path: Path) -> None:
-    cli("render", recording, "-o", tmp_path / "a.gif", "--window", 500_000, "--fps", 4)
+    cli("render", recording, "-o", tmp_path / "a.gif", "--window", "500000us", "--fps", 4)
     with PIL.Image.open(tmp_path / "a.gif") as gif:
         assert gif.info["duration"] == 250
         assert gif.info["loop"] == 0
@@ -153,7 +153,7 @@ def test_a_gif_has_its_frame_rate_and_loops(cli, recording: Path, tmp_path: Path
 
 def test_without_x264_a_video_is_mpeg_4(cli, recording: Path, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(av.codec, "codecs_available", {"mpeg4"})
-    cli("render", recording, "-o", tmp_path / "a.mp4", "--window", 500_000)
+    cli("render", recording, "-o", tmp_path / "a.mp4", "--window", "500000us")
     with av.open(tmp_path / "a.mp4") as container:
         assert container.streams.video[0].codec.name == "mpeg4"
     assert [find_red_columns(frame) for frame in read_mp4(tmp_path / "a.mp4")] == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
@@ -170,15 +170,15 @@ def test_a_video_of_an_odd_size_is_one_pixel_larger(cli, tmp_path: Path) -> None
     [
         (["-o", "a.jpg"], "a.jpg: not a supported format; supported: .png, .gif, .mp4"),
         (["-o", "none/a.png"], "there is no folder"),
-        (["-o", "a.png", "--window", 5], "--window and --count apply to .gif and .mp4"),
-        (["-o", "a.gif", "--window", 5, "--count", 5], "--window (microseconds) or --count (events), not both"),
+        (["-o", "a.png", "--window", "5us"], "--window and --count apply to .gif and .mp4"),
+        (["-o", "a.gif", "--window", "5us", "--count", 5], "--window or --count, not both"),
         (["-o", "a.gif", "--count", 0], "at least 1 microsecond or event, got 0"),
         (["-o", "a.gif", "--fps", 0], "--fps must be above 0"),
         (
-            ["-o", "a.png", "--start", 10_000_000],
+            ["-o", "a.png", "--start", "10000000us"],
             "no events from 10000000 us to the last event, relative to the first event; it has events from 0 to 999999 us",
         ),
-        (["-o", "a.png", "--start", 6, "--end", 5], "end: expected a time after the start, 6, got 5"),
+        (["-o", "a.png", "--start", "6us", "--end", "5us"], "end: expected a time after the start, 6us, got 5us"),
         (["-o", "a.png", "--representation", "papr"], "did you mean 'paper'"),
         (["-o", "a.png", "--representation-option", "clamp"], "an option is given as NAME=VALUE, got 'clamp'"),
         (["-o", "a.png", "--representation-option", "bins=5"], "unexpected keyword argument 'bins'"),
