@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Binder:
-    """A loaded binding. Encoders are loaded at their first use, one modality at a time.
+    """A loaded binding. Encoders are loaded at their first use, by each copy and each process that gets it pickled.
 
     Attributes:
         binding: the binding that it loads.
@@ -74,6 +73,10 @@ class Binder:
         self._adapters: list[Adapter] | None = None
         self._labels: Embeddings | None = None
         self._labelled: dict[tuple[str, str], Encoder] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a copy in another process needs: everything but encoders and adapters, which it loads itself."""
+        return {**vars(self), "_adapters": None, "_labelled": {}}
 
     def __repr__(self) -> str:
         return f"Binder({self.name!r}: {', '.join(self.modalities)})"
@@ -129,8 +132,8 @@ class Binder:
         return self._copy(self.binding, store)
 
     def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
-        twin = copy.copy(self)
-        twin.binding, twin.store, twin._adapters = binding, store, None
+        twin = object.__new__(type(self))
+        vars(twin).update({**vars(self), "binding": binding, "store": store, "_adapters": None})
         return twin
 
     def route(self, modality: str) -> list[Adapter]:

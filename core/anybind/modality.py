@@ -135,9 +135,10 @@ def check_augmentation(modality: str, options: Mapping[str, object]) -> None:
 def describe_type(value: object) -> str:
     """Return the type of an object as words; of an array with its dtype and shape."""
     if isinstance(value, np.ndarray):
-        return f"a {value.dtype} array of shape {value.shape}"
+        return f"{'an' if value.dtype.kind == 'i' else 'a'} {value.dtype} array of shape {value.shape}"
     owner = type(value)
-    return f"a {owner.__name__}" if owner.__module__ == "builtins" else f"a {owner.__module__}.{owner.__name__}"
+    name = owner.__name__ if owner.__module__ == "builtins" else f"{owner.__module__}.{owner.__name__}"
+    return f"{'an' if name[0] in 'aeio' else 'a'} {name}"
 
 
 def infer_modality(sample: object) -> str:
