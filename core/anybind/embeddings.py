@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -169,7 +170,7 @@ def check_weights(weights: Mapping[str, float] | None, modalities: Sequence[str]
     for modality, weight in (weights or {}).items():
         if modality not in modalities:
             raise BadOption(f"weights: no query has {modality!r}{suggest_names(modality, modalities)}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
             raise BadOption(f"weights: expected a finite number for {modality}, got {weight!r}")
     return weights or {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -167,6 +168,8 @@ def derive(target: str, sample: object, *, source: str | None = None, seed: int 
         BadOption: the seed is not an integer of at least 0, or the modality does not take an option.
     """
     seed = check_seed(seed)
+    if source is None and isinstance(sample, str | os.PathLike) and os.path.exists(sample):  # noqa: PTH110 (any text)
+        raise BadInput(f"expected a sample, got the path of a file: give anybind.read({os.fspath(sample)!r})")
     source = source or infer_modality(sample)
     sample = find_modality(source).as_sample(sample)
     if source == target:
