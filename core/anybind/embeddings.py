@@ -88,11 +88,11 @@ class Embeddings:
         """
         index = np.atleast_1d(np.arange(len(self))[rows])
         if index.ndim != 1:
-            raise IndexError(f"expected an index, a slice, indices or a mask, (n,), got shape {np.shape(rows)}")
+            raise IndexError(f"expected an index, a slice, indices or a mask, (n,), got shape {index.shape}")
         return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
 
     @staticmethod
-    def fuse(groups: Sequence[Embeddings], weights: Mapping[str, float] | None = None) -> Embeddings:
+    def fuse(groups: Iterable[Embeddings], weights: Mapping[str, float] | None = None) -> Embeddings:
         """Add up the rows of embeddings of several modalities, weighted, and normalise the sums.
 
         Args:
@@ -104,11 +104,12 @@ class Embeddings:
             other than 1 are part of the encoder.
 
         Raises:
-            BadInput: numbers of rows differ, or the rows of a sum cancel.
+            BadInput: there are none, they are other objects, their numbers of rows differ, or the rows of a sum cancel.
             BadOption: a weight is not a finite number, or is that of another modality.
             SpaceMismatch: the groups are of different spaces.
         """
-        if not groups or len({len(group) for group in groups}) != 1:
+        groups = _list_groups(groups, "fuse")
+        if len({len(group) for group in groups}) != 1:
             raise BadInput(f"expected groups of one number of embeddings, got {[len(group) for group in groups]}")
         weights = check_weights(weights, [group.modality for group in groups])
         first, factors = groups[0], [weights.get(group.modality, 1.0) for group in groups]
@@ -223,9 +224,9 @@ def _as_real(vectors: object, what: str) -> np.ndarray:
     return array
 
 
-def _list_groups(groups: Iterable[Embeddings], verb: str) -> list[Embeddings]:
+def _list_groups(groups: Embeddings | Iterable[Embeddings], verb: str) -> list[Embeddings]:
     """List embeddings, at least one group; raise `BadInput` for anything else."""
-    listed = [groups] if isinstance(groups, Embeddings) else list(groups)
+    listed: list[Embeddings] = [groups] if isinstance(groups, Embeddings) else list(groups)
     if not listed:
         raise BadInput(f"expected embeddings to {verb}, got none")
     for each in listed:

@@ -40,15 +40,20 @@ def report_invalid(on_bad: OnBad | None, number: int, id: str, error: AnybindErr
     on_bad(id, error)
 
 
-def list_items(modality: Modality[object], items: object) -> list[object]:
-    """Return the items as a list; a single path, sample, `Item` or invalid object becomes a list of one.
+def iterate_items(modality: Modality[object], items: object) -> Iterable[object]:
+    """Return the items unchanged; a single path, sample, `Item` or invalid object becomes a list of one.
 
     Bytes and mappings are invalid objects: as a list they would be numbers and keys.
     """
     single = str | os.PathLike | Item | bytes | bytearray | memoryview | Mapping
     if isinstance(items, single) or not isinstance(items, Iterable) or modality.accepts(items):
         return [items]
-    return list(items)
+    return items
+
+
+def list_items(modality: Modality[object], items: object) -> list[object]:
+    """Return the items as a list; see `iterate_items`."""
+    return list(iterate_items(modality, items))
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def select_indices(length: int, rows: int | slice | Sequence[int] | np.ndarray) 
     """Return the indices of rows that are given by index, slice, indices or mask; raise `IndexError` for others."""
     indices = np.atleast_1d(np.arange(length)[rows])
     if indices.ndim != 1:
-        raise IndexError(f"expected an index, a slice, indices or a mask, (n,), got an array of shape {np.shape(rows)}")
+        raise IndexError(f"expected an index, a slice, indices or a mask, (n,), got shape {indices.shape}")
     return indices
 
 

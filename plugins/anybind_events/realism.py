@@ -102,8 +102,9 @@ def measure_realism(
             cannot be written.
         BadOption: another suffix of the chart.
     """
-    single = str | os.PathLike | EventStream
-    simulated, real = ([group] if isinstance(group, single) else group for group in (simulated, real))
+    simulated, real = (
+        [group] if isinstance(group, str | os.PathLike | EventStream) else list(group) for group in (simulated, real)
+    )
     for name, group in (("simulated", simulated), ("real", real)):
         if not group:
             raise BadInput(f"expected at least one {name} recording")

@@ -376,6 +376,14 @@ def test_bytes_are_an_invalid_item_and_not_a_list_of_numbers():
             anybind.load("mini").embed("text", items)
 
 
+def test_a_single_item_is_one_of_one_batch_too():
+    for items, modality in (("ab", "text"), (np.zeros((4, 5, 3), np.uint8), "image")):
+        batches = list(anybind.load("mini").embed_batches(modality, items))
+        assert [len(each) for each in batches] == [1]
+    with pytest.raises(anybind.BadInput, match="got a NoneType"):
+        list(anybind.load("mini").embed_batches("text", None))
+
+
 def test_a_numpy_batch_size_and_number_of_workers_are_accepted(plugin):
     assert len(binder().embed("letters", [b"ab", b"a"], batch_size=np.int64(1), workers=np.uint8(2))) == 2
 

@@ -223,9 +223,11 @@ def test_saving_no_embeddings_or_others_raises(tmp_path, groups):
     assert not list(tmp_path.iterdir())
 
 
-def test_only_embeddings_are_concatenated():
-    with pytest.raises(anybind.BadInput, match="got ndarray"):
-        anybind.concatenate([embeddings(), AXES])
+def test_only_embeddings_are_concatenated_and_fused():
+    for function in (anybind.concatenate, anybind.Embeddings.fuse):
+        with pytest.raises(anybind.BadInput, match="got ndarray"):
+            function([embeddings(), AXES])
+    assert len(anybind.Embeddings.fuse(each for each in [embeddings(), embeddings(modality="text")])) == 3
 
 
 @pytest.mark.parametrize("level", range(pickle.HIGHEST_PROTOCOL + 1))
