@@ -45,6 +45,10 @@ class EncoderLoader:
         self._loading: list[str] = []
         self.lock = threading.RLock()  # one thread loads; loading an encoder may load another one
 
+    def __reduce__(self) -> tuple[type[EncoderLoader], tuple[Binding, str, str, str]]:
+        """Copy or pickle the loader without its encoders, which another process loads again."""
+        return type(self), (self.binding, self.device, self.backend, self.precision)
+
     def load(self, modality: str, backend: str = "") -> Encoder:
         """Return the encoder of a modality, loaded at the first call.
 

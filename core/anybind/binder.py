@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -25,6 +24,7 @@ from anybind.loading import (
     Loader,
     OnInvalid,
     encode_batches,
+    iterate_items,
     list_items,
     load_batches,
     open_table,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 class Binder:
-    """A loaded binding. Encoders are loaded at their first use, one modality at a time.
+    """A loaded binding. Encoders are loaded at their first use, by each copy and each process that gets it pickled.
 
     Attributes:
         binding: the binding that it loads.
@@ -64,16 +64,18 @@ class Binder:
         *,
         backend: str = "auto",
     ) -> None:
-        self.binding = binding
-        self.device, self.backend, self.options = str(device), backend, options
+        self.binding, self.device, self.backend, self.options = binding, str(device), backend, options
         self._first_device, *others = parse_devices(self.device)
         self._replicas = [Binder(binding, other, options=options, backend=backend) for other in others]
-        self.store = store
-        self.counts = EmbeddingCounts()
+        self.store, self.counts = store, EmbeddingCounts()
         self._loader = EncoderLoader(binding, self._first_device, backend, options.precision)
         self._adapters: list[Adapter] | None = None
         self._labels: Embeddings | None = None
         self._labelled: dict[tuple[str, str], Encoder] = {}
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what a copy in another process needs: everything but encoders and adapters, which it loads itself."""
+        return {**vars(self), "_adapters": None, "_labelled": {}}
 
     def __repr__(self) -> str:
         return f"Binder({self.name!r}: {', '.join(self.modalities)})"
@@ -129,8 +131,8 @@ class Binder:
         return self._copy(self.binding, store)
 
     def _copy(self, binding: Binding, store: EmbeddingStore | None) -> Binder:
-        twin = copy.copy(self)
-        twin.binding, twin.store, twin._adapters = binding, store, None
+        twin = object.__new__(type(self))
+        vars(twin).update({**vars(self), "binding": binding, "store": store, "_adapters": None})
         return twin
 
     def route(self, modality: str) -> list[Adapter]:
@@ -254,7 +256,8 @@ class Binder:
         """
         on_invalid, options = partial(report_invalid, on_bad), self.options.override(batch_size, workers)
         derive_seed = None if derive_seed is None else check_seed(derive_seed)
-        embedded = self._embed_batches(modality, enumerate(items), options, derive_seed, on_invalid)
+        numbered = enumerate(iterate_items(find_modality(modality), items))
+        embedded = self._embed_batches(modality, numbered, options, derive_seed, on_invalid)
         with contextlib.closing(embedded):
             for _, embeddings in embedded:
                 yield embeddings
@@ -272,8 +275,8 @@ class Binder:
         empty = self._empty_embeddings(modality, derive_seed, adapted=False)
         use = self.binding.find_encoder(modality)
         assert use is not None  # the encoder is loaded
-        name, device = use.name, self._first_device
-        table = None if self.store is None else open_table(self.store, encoder, name, empty.encoder, device)
+        store, name, device = self.store, use.name, self._first_device
+        table = None if store is None else open_table(store, encoder, name, empty.encoder, device)
         pool = open_decoding_pool(self, modality, options.n_workers) if options.processes else None
         load = Loader(find_modality(modality), encoder, derive_seed, table, pool)
         encoders = [encoder, *(replica.encoder(modality) for replica in self._replicas)]

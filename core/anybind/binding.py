@@ -151,6 +151,8 @@ def find_binding(name: str | os.PathLike[str]) -> Binding:
         UnknownName: no installed binding has that name; the message suggests the nearest names.
         BadInput, BadOption: the TOML file cannot be read or is invalid.
     """
+    if not isinstance(name, str | os.PathLike):
+        raise BadOption(f"expected a binding, its name or its TOML file, got {name!r}")
     text = os.fspath(name)
     if text.endswith(".toml"):
         return Binding.from_toml(Path(text))

@@ -132,9 +132,10 @@ class StoreDatabase:
                     raise
         raise AssertionError
 
-    def _close(self) -> None:
+    def _close(self, get_process: Callable[[], int] = os.getpid, forked: list[sqlite3.Connection] = _forked) -> None:
+        # The defaults hold what `__del__` needs when the interpreter ends, after the names of this module are gone.
         if self._database is not None:
-            self._database.close() if self._process == os.getpid() else _forked.append(self._database)
+            self._database.close() if self._process == get_process() else forked.append(self._database)
             self._database = None
 
     def _move_aside(self, error: Exception) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,9 +35,12 @@ class Embeddings:
         vectors: (n, d) float32, read-only, every row of norm 1.
         space: the embedding space; d is its dimension.
         modality: modality of the samples, for instance `event`, or `image+text` of joint embeddings.
-        ids: n strings: the files, or the texts themselves.
+        ids: n strings: the files, or the texts themselves; paths and numbers become strings.
         encoder: identity of the encoder (see `Encoder.identity`).
         logit_scale: factor of the encoder's softmax over similarities; the vectors are not multiplied by it.
+
+    Raises:
+        BadInput: vectors of another shape, type or norm.
     """
 
     vectors: np.ndarray
@@ -49,8 +53,12 @@ class Embeddings:
     __array_ufunc__ = None  # so that `embeddings @ array` raises TypeError instead of being computed by NumPy
 
     def __post_init__(self) -> None:
-        vectors = np.array(self.vectors, dtype=np.float32)
-        ids = tuple(self.ids)
+        if not isinstance(self.space, Space):
+            raise BadInput(f"expected an anybind.Space, got {self.space!r}")
+        if isinstance(self.ids, str | bytes):
+            raise BadInput(f"ids: expected a sequence of texts, one a row, got {self.ids!r}")
+        vectors = _as_real(self.vectors, "vector").astype(np.float32)
+        ids = tuple(map(str, self.ids))
         if vectors.ndim != 2 or vectors.shape != (len(ids), self.space.dim):
             raise BadInput(f"embeddings in {self.space} need shape ({len(ids)}, {self.space.dim}), got {vectors.shape}")
         norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
@@ -64,16 +72,27 @@ class Embeddings:
         object.__setattr__(self, "vectors", vectors)
         object.__setattr__(self, "ids", ids)
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore a copy or pickled embeddings; NumPy gives the vectors back writable."""
+        vars(self).update(state)
+        self.vectors.setflags(write=False)
+
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, rows: int | slice | Sequence[int] | np.ndarray) -> Embeddings:
-        """Select rows: one index, a slice, indices (any number), or a boolean mask, (n,)."""
+        """Select rows: one index, a slice, indices (any number), or a boolean mask, (n,).
+
+        Raises:
+            IndexError: an index is out of range or of another kind, or the mask has another length.
+        """
         index = np.atleast_1d(np.arange(len(self))[rows])
+        if index.ndim != 1:
+            raise IndexError(f"expected an index, a slice, indices or a mask, (n,), got shape {index.shape}")
         return replace(self, vectors=self.vectors[index], ids=tuple(self.ids[i] for i in index))
 
     @staticmethod
-    def fuse(groups: Sequence[Embeddings], weights: Mapping[str, float] | None = None) -> Embeddings:
+    def fuse(groups: Iterable[Embeddings], weights: Mapping[str, float] | None = None) -> Embeddings:
         """Add up the rows of embeddings of several modalities, weighted, and normalise the sums.
 
         Args:
@@ -85,11 +104,12 @@ class Embeddings:
             other than 1 are part of the encoder.
 
         Raises:
-            BadInput: numbers of rows differ, or the rows of a sum cancel.
+            BadInput: there are none, they are other objects, their numbers of rows differ, or the rows of a sum cancel.
             BadOption: a weight is not a finite number, or is that of another modality.
             SpaceMismatch: the groups are of different spaces.
         """
-        if not groups or len({len(group) for group in groups}) != 1:
+        groups = _list_groups(groups, "fuse")
+        if len({len(group) for group in groups}) != 1:
             raise BadInput(f"expected groups of one number of embeddings, got {[len(group) for group in groups]}")
         weights = check_weights(weights, [group.modality for group in groups])
         first, factors = groups[0], [weights.get(group.modality, 1.0) for group in groups]
@@ -151,20 +171,19 @@ def check_weights(weights: Mapping[str, float] | None, modalities: Sequence[str]
     for modality, weight in (weights or {}).items():
         if modality not in modalities:
             raise BadOption(f"weights: no query has {modality!r}{suggest_names(modality, modalities)}")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+        if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
             raise BadOption(f"weights: expected a finite number for {modality}, got {weight!r}")
     return weights or {}
 
 
-def concatenate(groups: Sequence[Embeddings]) -> Embeddings:
+def concatenate(groups: Iterable[Embeddings]) -> Embeddings:
     """Concatenate the rows of embeddings, at least one group, of one modality, space and encoder.
 
     Raises:
         SpaceMismatch: they are of different spaces.
-        BadInput: there are none, or their modalities or encoders differ.
+        BadInput: there are none, they are other objects, or their modalities or encoders differ.
     """
-    if not groups:
-        raise BadInput("expected embeddings to concatenate, got none")
+    groups = _list_groups(groups, "concatenate")
     first = groups[0]
     for group in groups[1:]:
         first.space.require_same(group.space, "concatenate embeddings")
@@ -182,9 +201,9 @@ def normalize(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
         what: name of a row in the error message.
 
     Raises:
-        BadInput: the vectors are not (n, d), or a row is zero or not finite.
+        BadInput: the vectors are not (n, d) real numbers, or a row is zero or not finite.
     """
-    vectors = np.asarray(vectors)
+    vectors = _as_real(vectors, what)
     if vectors.ndim != 2:
         raise BadInput(f"expected {what}s of shape (n, d), got {vectors.shape}")
     norms = np.linalg.norm(np.asarray(vectors, dtype=np.float64), axis=1, keepdims=True)
@@ -194,15 +213,49 @@ def normalize(vectors: np.ndarray, what: str = "vector") -> np.ndarray:
     return (vectors / norms).astype(np.float32)
 
 
-def save_embeddings(path: str | os.PathLike[str], groups: Sequence[Embeddings]) -> None:
+def _as_real(vectors: object, what: str) -> np.ndarray:
+    """Convert numbers to an array of a real type; raise `BadInput` for texts, complex numbers and ragged lists."""
+    try:
+        array = np.asarray(vectors)
+    except ValueError as error:  # rows of different lengths
+        raise BadInput(f"expected {what}s of real numbers, (n, d): {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise BadInput(f"expected {what}s of real numbers, got {array.dtype}")
+    return array
+
+
+def _list_groups(groups: Embeddings | Iterable[Embeddings], verb: str) -> list[Embeddings]:
+    """List embeddings, at least one group; raise `BadInput` for anything else."""
+    listed: list[Embeddings] = [groups] if isinstance(groups, Embeddings) else list(groups)
+    if not listed:
+        raise BadInput(f"expected embeddings to {verb}, got none")
+    for each in listed:
+        if not isinstance(each, Embeddings):
+            raise BadInput(f"expected embeddings to {verb}, got {type(each).__name__}")
+    return listed
+
+
+def save_embeddings(
+    path: str | os.PathLike[str], groups: Embeddings | Iterable[Embeddings] | Mapping[str, Embeddings]
+) -> None:
     """Write embeddings of several modalities to one safetensors file, atomically.
 
     The tensor of a group is named after its modality; its ids, space, encoder and logit scale are JSON under the same
     name in the file's metadata.
 
+    Args:
+        path: the file, by convention `.safetensors`.
+        groups: embeddings of one modality, or of several, also by modality, as `load_embeddings` returns them.
+
     Raises:
-        BadInput: two groups are of one modality, or the file cannot be written.
+        BadInput: there are none, two groups are of one modality, or the file cannot be written.
     """
+    if isinstance(groups, Mapping):
+        for modality, group in groups.items():
+            if getattr(group, "modality", modality) != modality:
+                raise BadInput(f"cannot write {path}: embeddings of {group.modality} under the name {modality!r}")
+        groups = groups.values()
+    groups = _list_groups(groups, "save")
     vectors = {group.modality: group.vectors for group in groups}
     if len(vectors) < len(groups):
         raise BadInput(f"cannot write {path}: two groups are of one modality; concatenate them first")

@@ -11,6 +11,7 @@ from anybind.binder import Binder
 from anybind.dataset import Dataset, load_dataset
 from anybind.embeddings import Embeddings, concatenate
 from anybind.errors import OnBad, PluginError
+from anybind.input_files import list_paths
 from anybind.loaded import load
 from anybind.modality import has_windows, list_sources
 from anybind.reader import group_by_modality, list_sample_files, make_items
@@ -60,7 +61,7 @@ def embed(
         BadOption: an option that no reader of these files takes.
     """
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
-    files = list_sample_files([paths] if isinstance(paths, str | os.PathLike) else paths, binder.modalities)
+    files = list_sample_files(list_paths(paths), binder.modalities)
     by_modality = group_by_modality(files, binder.modalities, on_bad)
     items = make_items(by_modality, reader_options)
     groups: dict[str, Embeddings] = {}

@@ -21,6 +21,7 @@ from anybind.image_files import lift_pillow_limit as lift_pillow_limit
 from anybind.image_files import open_image as open_image
 from anybind.input_files import check_input as check_input
 from anybind.input_files import check_pointer as check_pointer
+from anybind.input_files import list_paths as list_paths
 from anybind.locks import lock_file as lock_file
 from anybind.locks import lock_output as lock_output
 from anybind.locks import make_temporary_folder

@@ -90,6 +90,8 @@ class Head(ABC):
             BadOption: an option that the head does not take, or a head of another target.
             BadInput: the file is missing or damaged, or contains no head.
         """
+        if not isinstance(source, str | os.PathLike):
+            raise BadOption(f"expected a head, its name or its file, got {source!r}")
         text = os.fspath(source)
         if not text.endswith(".safetensors"):
             head: Head = create_part("head", text, **options)

@@ -16,8 +16,8 @@ DEFAULT_WORKERS = 4
 
 
 def check_count(name: str, value: object) -> None:
-    """Raise `BadOption` unless a value is an integer above 0."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    """Raise `BadOption` unless a value is an integer above 0, of Python's or another type."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise BadOption(f"{name} must be an integer above 0, got {value!r}")
 
 

@@ -1,9 +1,10 @@
-"""Checks of input files before they are opened: pipes and devices, pointers of Git LFS and git-annex."""
+"""Checks of paths and of input files before they are opened: pipes and devices, pointers of Git LFS and git-annex."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from anybind.errors import BadInput
@@ -21,6 +22,23 @@ POINTERS = {
 }
 POINTER_BYTES = 64
 _POINTER_SIGNS = tuple(POINTERS)
+
+
+def list_paths(paths: object) -> list[str | os.PathLike[str]]:
+    """Return paths as a list; a single one becomes a list of one.
+
+    Raises:
+        BadInput: one of them is not a path, such as a sample in memory.
+    """
+    if isinstance(paths, str | os.PathLike):
+        return [paths]
+    listed: list[str | os.PathLike[str]] = []
+    for path in paths if isinstance(paths, Iterable) and not isinstance(paths, Mapping) else (paths,):
+        if not isinstance(path, str | os.PathLike):
+            what = type(paths if isinstance(paths, Mapping) else path).__name__
+            raise BadInput(f"expected paths of files, got {what}; Binder.embed takes samples in memory")
+        listed.append(path)
+    return listed
 
 
 def check_input(path: str | os.PathLike[str], folders: bool = True) -> None:

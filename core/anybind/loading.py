@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,11 +40,20 @@ def report_invalid(on_bad: OnBad | None, number: int, id: str, error: AnybindErr
     on_bad(id, error)
 
 
-def list_items(modality: Modality[object], items: object) -> list[object]:
-    """Return the items as a list; a single path, sample, `Item` or invalid object becomes a list of one."""
-    if isinstance(items, str | os.PathLike | Item) or not isinstance(items, Iterable) or modality.accepts(items):
+def iterate_items(modality: Modality[object], items: object) -> Iterable[object]:
+    """Return the items unchanged; a single path, sample, `Item` or invalid object becomes a list of one.
+
+    Bytes and mappings are invalid objects: as a list they would be numbers and keys.
+    """
+    single = str | os.PathLike | Item | bytes | bytearray | memoryview | Mapping
+    if isinstance(items, single) or not isinstance(items, Iterable) or modality.accepts(items):
         return [items]
-    return list(items)
+    return items
+
+
+def list_items(modality: Modality[object], items: object) -> list[object]:
+    """Return the items as a list; see `iterate_items`."""
+    return list(iterate_items(modality, items))
 
 
 @dataclass(frozen=True)

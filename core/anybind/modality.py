@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -135,9 +136,10 @@ def check_augmentation(modality: str, options: Mapping[str, object]) -> None:
 def describe_type(value: object) -> str:
     """Return the type of an object as words; of an array with its dtype and shape."""
     if isinstance(value, np.ndarray):
-        return f"a {value.dtype} array of shape {value.shape}"
+        return f"{'an' if value.dtype.kind == 'i' else 'a'} {value.dtype} array of shape {value.shape}"
     owner = type(value)
-    return f"a {owner.__name__}" if owner.__module__ == "builtins" else f"a {owner.__module__}.{owner.__name__}"
+    name = owner.__name__ if owner.__module__ == "builtins" else f"{owner.__module__}.{owner.__name__}"
+    return f"{'an' if name[0] in 'aeio' else 'a'} {name}"
 
 
 def infer_modality(sample: object) -> str:
@@ -166,6 +168,8 @@ def derive(target: str, sample: object, *, source: str | None = None, seed: int 
         BadOption: the seed is not an integer of at least 0, or the modality does not take an option.
     """
     seed = check_seed(seed)
+    if source is None and isinstance(sample, str | os.PathLike) and os.path.exists(sample):  # noqa: PTH110 (any text)
+        raise BadInput(f"expected a sample, got the path of a file: give anybind.read({os.fspath(sample)!r})")
     source = source or infer_modality(sample)
     sample = find_modality(source).as_sample(sample)
     if source == target:

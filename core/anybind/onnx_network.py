@@ -72,6 +72,10 @@ class OnnxNetwork:
         if not lazy:
             _ = self._session
 
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state without the runtime's session, which a copy loads again at its first use."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
+
     @functools.cached_property
     def _session(self) -> Any:
         load = _load_onnx if self.runtime == "onnx" else _load_openvino

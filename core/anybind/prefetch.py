@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -67,7 +68,7 @@ def prefetch(
 
     # The garbage collector may close an abandoned generator at any moment, also while its thread holds the lock that
     # joining a thread needs (`threading._shutdown_locks_lock`): what closes it must not wait.
-    is_closed = False
+    is_closed, is_ending = False, sys.is_finalizing  # at the interpreter's end the names of modules are gone
     try:
         for _ in range(queue_size):
             submit_next()
@@ -79,4 +80,5 @@ def prefetch(
         is_closed = True
         raise
     finally:
-        pool.shutdown(wait=not is_closed, cancel_futures=True)
+        if not is_ending():  # then the interpreter has joined the threads
+            pool.shutdown(wait=not is_closed, cancel_futures=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,7 +29,7 @@ def choose_templates(binder: Binder, modality: str, templates: Iterable[str] | N
     """
     if templates is None:
         return binder.encoder(modality).prompt_templates or DEFAULT_TEMPLATES
-    return check_templates(templates)
+    return check_templates([templates] if isinstance(templates, str) else templates)
 
 
 def format_prompts(template: str, name: str) -> list[str]:
@@ -84,6 +84,21 @@ def format_class_name(folder: str) -> str:
     ('dog bark', 'yin yang')
     """
     return re.sub(r"^\d+ - ", "", folder).replace("_", " ").strip().lower()
+
+
+def list_labels(labels: object) -> tuple[str, ...]:
+    """Return labels as a tuple; a single one becomes a tuple of one, and None has none.
+
+    Raises:
+        BadOption: one of them is not a text, or they are a mapping.
+    """
+    if labels is None or isinstance(labels, str):
+        return () if labels is None else (labels,)
+    listed = tuple(labels) if isinstance(labels, Iterable) and not isinstance(labels, Mapping) else (labels,)
+    for label in listed:
+        if not isinstance(label, str):
+            raise BadOption(f"labels: expected texts, got {label!r}")
+    return tuple(map(str, listed))  # of NumPy's strings
 
 
 def check_labels(labels: Iterable[str]) -> None:

@@ -80,6 +80,10 @@ class EmbeddingStore(StoreDatabase):
         self._used: dict[int, int] = {}
         self._new_hashes: dict[bytes, bytes] = {}
 
+    def __reduce__(self) -> tuple[type[EmbeddingStore], tuple[Path, int]]:
+        """Copy or pickle the store as one on the same folder; each process has a connection of its own."""
+        return type(self), (self.folder.absolute(), self.max_bytes)
+
     def __repr__(self) -> str:
         return f"EmbeddingStore({str(self.folder)!r}, max_bytes={self.max_bytes})"
 

@@ -17,7 +17,7 @@ def fit_head(
     data: str | os.PathLike[str] | Dataset,
     *,
     head: str = "linear-probe",
-    binding: str | Binder = "mini",
+    binding: str | os.PathLike[str] | Binder = "mini",
     modality: str = "",
     options: windows.WindowOptions | None = None,
     files_per_class: int | None = None,

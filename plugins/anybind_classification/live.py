@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from anybind import Binder, Embeddings, load
-from anybind.plugin import BadOption, Head, create_part, list_parts, modalities
+from anybind.plugin import BadInput, BadOption, Head, create_part, list_parts, modalities, prompts, samples
 from anybind.plugin import windows as windowing
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
@@ -193,6 +193,7 @@ def watch(
         BadOption, UnknownName: as `classify`, no such source, or an invalid option.
         BadInput: the source is missing, sends what cannot be decoded, or has sent nothing for `timeout` seconds.
     """
+    labels = prompts.list_labels(labels)
     if bool(labels) == (head is not None):  # before the binding is loaded
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
     opened = open_source(source, source_options)
@@ -219,6 +220,9 @@ def open_source(source: Source, options: Mapping[str, Any] | None = None) -> Div
     if not isinstance(source, str | os.PathLike):
         if options:
             raise BadOption("options are of sources that are given by name")
+        if isinstance(source, samples.EventSample) or not callable(getattr(source, "windows", None)):
+            expected = "the path of a recording, the name of a source, or a LiveSource"
+            raise BadInput(f"expected {expected}, got {modalities.describe_type(source)}")
         return source
     name, options = os.fspath(source), dict(options or {})
     if name == STDIN:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, load, normalize
-from anybind.plugin import BadInput, BadOption, Head, errors, files, loops, readers, windows
+from anybind.plugin import BadInput, BadOption, Head, errors, files, loops, prompts, readers, windows
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
 MEAN, EXPONENTIAL = "mean", "exponential"
@@ -130,12 +130,14 @@ def classify_windows(
         BadOption, UnknownName, BadInput: as `classify`, and for invalid windows or smoothing.
     """
     check_smoothing(smooth, smoothing)
+    labels = prompts.list_labels(labels)
     if bool(labels) == (head is not None):  # before the binding is loaded
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     binder, rank = build_ranker(binder, labels, templates, head)
-    inputs = [paths] if isinstance(paths, str | os.PathLike) else paths
-    sample_paths = readers.list_sample_files(inputs, [name for name in binder.modalities if name != "text"])
+    sample_paths = readers.list_sample_files(
+        files.list_paths(paths), [name for name in binder.modalities if name != "text"]
+    )
     groups = (
         {modality: sample_paths} if modality else readers.group_by_modality(sample_paths, binder.modalities, on_bad)
     )

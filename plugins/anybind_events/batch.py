@@ -44,7 +44,7 @@ def plan_outputs(sources: Sources, folder: Path, suffix: str) -> dict[Path, Path
     """
     if folder.suffix.lower() in readers.list_suffixes() and not folder.is_dir():
         raise BadOption(f"{folder}: expected a folder for the outputs of several recordings, got the name of a file")
-    paths = [Path(source) for source in ([sources] if isinstance(sources, str | os.PathLike) else sources)]
+    paths = [Path(source) for source in files.list_paths(sources)]
     plan: dict[Path, Path] = {}
     for path in paths:
         files.check_input(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +25,39 @@ def parse_size(size: tuple[int, int] | str) -> tuple[int, int]:
     if len(sides) != 2 or not all(str(side).isdecimal() and 0 < int(side) <= MAX_SENSOR for side in sides):
         raise BadOption(f"size: expected width and height of 1 to {MAX_SENSOR} pixels, such as 640x480, got {size!r}")
     return int(sides[0]), int(sides[1])
+
+
+def convert_whole(value: object) -> int | None:
+    """Return a whole number of any type as an `int`: of NumPy's types products overflow. None for anything else."""
+    if isinstance(value, float | np.floating):
+        return int(value) if value.is_integer() else None
+    try:
+        return None if isinstance(value, bool | np.bool_) else operator.index(value)  # pyright: ignore[reportArgumentType]
+    except TypeError:
+        return None
+
+
+def convert_size(width: object, height: object, error: type[BadInput] | type[BadOption] = BadInput) -> tuple[int, int]:
+    """Return a sensor size as two `int`; raise `error` unless they are whole numbers from 1 to 65,535."""
+    size = [convert_whole(side) or 0 for side in (width, height)]
+    if not all(0 < side <= MAX_SENSOR for side in size):
+        raise error(f"invalid sensor size {width}x{height}: expected sides of 1 to {MAX_SENSOR} pixels")
+    return size[0], size[1]
+
+
+def require_whole(name: str, value: object) -> int:
+    """Return a whole number as an `int`; raise `BadOption`, with the option's name, for anything else."""
+    if (number := convert_whole(value)) is None:
+        raise BadOption(f"{name}: expected a whole number, got {value!r}")
+    return number
+
+
+def select_indices(length: int, rows: int | slice | Sequence[int] | np.ndarray) -> np.ndarray:
+    """Return the indices of rows that are given by index, slice, indices or mask; raise `IndexError` for others."""
+    indices = np.atleast_1d(np.arange(length)[rows])
+    if indices.ndim != 1:
+        raise IndexError(f"expected an index, a slice, indices or a mask, (n,), got shape {indices.shape}")
+    return indices
 
 
 class DecreasingTime(BadInput):

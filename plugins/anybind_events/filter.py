@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from anybind.plugin import BadInput, create_part, kinds
+from anybind.plugin import BadInput, BadOption, create_part, kinds
 
 if TYPE_CHECKING:
     from anybind_events.stream import EventStream
@@ -66,7 +66,10 @@ def create_filters(filters: Filters) -> list[Filter]:
     from anybind.plugin import windows  # imports numpy, which listing the parts must not
 
     created: list[Filter] = []
-    for each in [filters] if isinstance(filters, str | Filter) else filters:
+    listed = [filters] if isinstance(filters, str | Filter) or not isinstance(filters, Iterable) else filters
+    for each in listed:
+        if not isinstance(each, str | Filter):
+            raise BadOption(f"expected filters by name, such as 'hot-pixel', or Filter objects, got {each!r}")
         named = windows.parse_filters(each) if isinstance(each, str) else []
         created += [create_part(FilterSpec, name, **options) for name, options in named] or (
             [each] if isinstance(each, Filter) else []

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from anybind.plugin import BadInput
+from anybind.plugin import BadInput, BadOption, modalities
 from anybind_events.disorder import SORT_HINT, TimeOrder, build_ordered_stream
+from anybind_events.event_columns import convert_size
 from anybind_events.polarity import PolarityDecoder, PolarityOption
 from anybind_events.readers.column_statistics import ColumnStatistics
 from anybind_events.readers.columns import check_options, find_smallest_sensor, infer_unit, scale_coordinates
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 TONIC = np.dtype([("x", np.int16), ("y", np.int16), ("t", np.int64), ("p", np.bool_)])
 """Field layout of tonic's datasets."""
+COLUMNS = np.dtype([("t", np.int64), ("x", np.uint16), ("y", np.uint16), ("p", np.bool_)])
+"""The types of a stream's columns, which hold every event; in expelliarmus' order of fields."""
 
 
 def is_structured(item: object) -> TypeGuard[np.ndarray]:
@@ -46,7 +49,7 @@ def from_structured(
             t, x, y, p.
         width: sensor width in pixels, given with `height`; default: the smallest common sensor that contains all
             events. Give it if it is known: frames of the events depend on it.
-        height: sensor height in pixels.
+        height: sensor height in pixels, given with `width`.
         time_unit: unit of time: s, ms, us or ns; default: that of a field of dates or durations, else seconds for
             fractions and microseconds for whole numbers (nanoseconds from 10^17 on), with a warning if the event rate
             is implausible.
@@ -61,12 +64,15 @@ def from_structured(
     Raises:
         BadInput: a field is missing, polarity codes are of uncertain meaning, events are outside the sensor or, with
             `on_disorder="error"`, not in time order, or there are no events and no sensor size.
-        BadOption: an invalid option.
+        BadOption: an invalid option, or only one side of the sensor.
     """
     check_options(time_unit, scale, on_disorder)
     if not is_structured(table):
-        names = table.dtype.names
-        raise BadInput(f"expected a structured array (n,) of events with the fields x, y, t, p; got the fields {names}")
+        names = table.dtype.names if isinstance(table, np.ndarray) else None
+        content = f"the fields {', '.join(names)}" if names else modalities.describe_type(table)
+        raise BadInput(f"expected a structured array (n,) of events with the fields x, y, t, p; got {content}")
+    if (width is None) != (height is None):
+        raise BadOption(f"expected width= and height= together, got width={width} and height={height}")
     if (field := find_source_column(table.dtype.names or ())) is not None:
         table = table[select_source(table[field], "event array", source)]
     if width is None or height is None:
@@ -74,6 +80,7 @@ def from_structured(
             raise BadInput("the array has no events to infer the sensor size from; give width= and height=")
         sides = (scale_coordinates(float(table[name].max()), scale) for name in "xy")
         width, height = find_smallest_sensor(*sides)
+    width, height = convert_size(width, height)
     notes: dict[str, int] = {}
     unit = TimeUnit(time_unit, "option") if time_unit else _infer_unit(table["t"], notes)
     columns = {
@@ -101,15 +108,28 @@ def to_structured(stream: EventStream, dtype: npt.DTypeLike = TONIC) -> np.ndarr
     """Convert a stream to one structured array, (n,), by default in tonic's layout; a copy, as columns are interleaved.
 
     Raises:
-        BadInput: a coordinate does not fit the type of its field (int16 holds sensors up to 32768 pixels).
+        BadInput: a field is missing, or a coordinate or time does not fit the type of its field (int16 holds sensors
+            up to 32768 pixels, int32 times up to 35 minutes).
     """
-    table = np.empty(len(stream), dtype)
+    table = np.zeros(len(stream), dtype)
+    if not is_structured(table):
+        raise BadInput(f"expected a structured type with the fields x, y, t, p, got {table.dtype}")
     for name in "xytp":
-        column = getattr(stream, name)
+        column, field = getattr(stream, name), table.dtype[name]
+        for bound in (column.min(), column.max()) if column.size else ():
+            if not _fits(int(bound), field):
+                raise BadInput(f"{name} of {int(bound)} does not fit the field's type {field}")
         table[name] = column
-        if column.size and column.dtype.kind == "u" and int(table[name].max()) != int(column.max()):
-            raise BadInput(f"{name} up to {int(column.max())} does not fit the field's type {table.dtype[name]}")
     return table
+
+
+def _fits(value: int, dtype: np.dtype) -> bool:
+    """Return whether a type of numbers has all whole numbers from 0 to this one."""
+    if dtype.kind in "iu":
+        return bool(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
+    if dtype.kind == "f":
+        return abs(value) <= 2 ** (np.finfo(dtype).nmant + 1)
+    return dtype.kind == "b" and value in (0, 1)
 
 
 def to_torch(stream: EventStream) -> dict[str, torch.Tensor]:

@@ -84,8 +84,8 @@ class Realism:
 
 
 def measure_realism(
-    simulated: Sequence[str | os.PathLike[str] | EventStream],
-    real: Sequence[str | os.PathLike[str] | EventStream],
+    simulated: str | os.PathLike[str] | EventStream | Sequence[str | os.PathLike[str] | EventStream],
+    real: str | os.PathLike[str] | EventStream | Sequence[str | os.PathLike[str] | EventStream],
     *,
     output: str | os.PathLike[str] | None = None,
 ) -> Realism:
@@ -94,7 +94,7 @@ def measure_realism(
     With few real recordings this is a calibration to these, not a measure of how real a simulation is.
 
     Args:
-        simulated, real: files, or recordings in memory, of the same kind of scene and movement.
+        simulated, real: files, or recordings in memory, one or several, of the same kind of scene and movement.
         output: chart of the statistics: .png, .pdf or .svg.
 
     Raises:
@@ -102,6 +102,9 @@ def measure_realism(
             cannot be written.
         BadOption: another suffix of the chart.
     """
+    simulated, real = (
+        [group] if isinstance(group, str | os.PathLike | EventStream) else list(group) for group in (simulated, real)
+    )
     for name, group in (("simulated", simulated), ("real", real)):
         if not group:
             raise BadInput(f"expected at least one {name} recording")

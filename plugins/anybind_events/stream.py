@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,15 +13,21 @@ from anybind.plugin import windows as windowing
 from anybind_events.event_columns import (
     MAX_SENSOR,
     convert_column,
+    convert_size,
     make_read_only,
     require_inside,
     require_order,
+    require_whole,
     require_whole_numbers,
+    select_indices,
 )
 from anybind_events.filter import Filters, filter_events
-from anybind_events.time_range import TimeRange, select_times
+from anybind_events.time_range import TimeRange, parse_time, select_times
 from anybind_events.time_unit import TimeUnit
 from anybind_events.windows import divide_stream
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +62,9 @@ class EventStream:
     time_unit: TimeUnit | None = None
 
     def __post_init__(self) -> None:
-        if not (0 < self.width <= MAX_SENSOR and 0 < self.height <= MAX_SENSOR):
-            raise BadInput(
-                f"invalid sensor size {self.width}x{self.height}: expected sides of 1 to {MAX_SENSOR} pixels"
-            )
+        width, height = convert_size(self.width, self.height)
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "height", height)
         columns = {name: np.asarray(getattr(self, name)) for name in "xytp"}
         lengths = {name: column.shape for name, column in columns.items()}
         if len(set(lengths.values())) != 1 or len(lengths["x"]) != 1:
@@ -91,6 +96,18 @@ class EventStream:
         vars(stream).update(x=x, y=y, t=t, p=p, width=width, height=height, notes=notes or {}, time_unit=time_unit)
         return stream
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restore a copy or a pickled stream; NumPy gives its columns back writable."""
+        vars(self).update({name: make_read_only(each) if name in "xytp" else each for name, each in state.items()})
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
+        """Return a structured array for `np.asarray`, (n,), with the fields `t`, `x`, `y` and `p`; always a copy."""
+        from anybind_events.interchange import COLUMNS, to_structured
+
+        if copy is False:
+            raise ValueError("a stream has separate columns; a structured array needs a copy")
+        return to_structured(self, COLUMNS if dtype is None else dtype)
+
     def with_notes(self, notes: Mapping[str, int], time_unit: TimeUnit | None) -> Self:
         """Return the same events with other notes."""
         return self.from_valid(self.x, self.y, self.t, self.p, self.width, self.height, notes, time_unit)
@@ -117,7 +134,7 @@ class EventStream:
             BadInput: the indices are not in time order.
         """
         if not isinstance(events, slice):
-            events = np.atleast_1d(np.arange(len(self))[events])
+            events = select_indices(len(self), events)
         x, y, t, p = (column[events] for column in (self.x, self.y, self.t, self.p))
         require_order(t)
         return self.from_valid(x, y, t, p, self.width, self.height)
@@ -137,14 +154,20 @@ class EventStream:
         """Return the first `count` events, a view."""
         return self.slice_events(0, count)
 
-    def between(self, start: int | None = None, end: int | None = None, *, absolute: bool = False) -> Self:
+    def between(
+        self, start: windowing.Duration | None = None, end: windowing.Duration | None = None, *, absolute: bool = False
+    ) -> Self:
         """Return the events with start <= t < end, a view, as `--start` and `--end` do; no events are a warning.
 
         Args:
-            start, end: microseconds after the first event; default: from the first event on, to the last event.
+            start, end: microseconds, or a text with a unit (`"100ms"`), after the first event; default: from the first
+                event on, to the last event.
             absolute: `start` and `end` are times on the recording's own clock, as in `t`.
+
+        Raises:
+            BadOption: a time is neither a number nor a duration.
         """
-        time_range = TimeRange(start, end, absolute)
+        time_range = TimeRange(parse_time("start", start), parse_time("end", end), absolute)
         selection = select_times(self, *time_range.resolve(int(self.t[0]) if len(self) else 0))
         if not len(selection):
             time_range.warn_empty("event stream", time_range.describe_recording(self))
@@ -156,11 +179,12 @@ class EventStream:
         The last chunk may be shorter; chunks of a duration start at the first event, and may be empty.
 
         Raises:
-            BadOption: neither or both are given, or a number below 1.
+            BadOption: neither or both are given, or one is not a whole number above 0.
         """
         if (count is None) == (duration is None):
             raise BadOption("give count= (events) or duration= (microseconds), not both")
-        if (size := count or duration or 0) < 1:
+        size = require_whole("count", count) if duration is None else require_whole("duration", duration)
+        if size < 1:
             raise BadOption(f"expected chunks of at least 1, got {size}")
         return self.windows(f"{size}ev" if duration is None else size)
 
@@ -226,8 +250,9 @@ class EventStream:
         """Crop to a window, whose corner becomes (0, 0).
 
         Raises:
-            BadOption: the window exceeds the sensor.
+            BadOption: the window exceeds the sensor, or is not of whole pixels.
         """
+        left, top, width, height = (require_whole("crop", each) for each in (left, top, width, height))
         fits = 0 <= left < left + width <= self.width and 0 <= top < top + height <= self.height
         if not fits:
             raise BadOption(
@@ -239,9 +264,12 @@ class EventStream:
         return self.from_valid(x[selected], y[selected], self.t[selected], self.p[selected], width, height)
 
     def rescale(self, width: int, height: int) -> Self:
-        """Rescale to another sensor size: x becomes floor(x * width / self.width), y likewise."""
-        if not (0 < width <= MAX_SENSOR and 0 < height <= MAX_SENSOR):
-            raise BadOption(f"invalid sensor size {width}x{height}: expected sides of 1 to {MAX_SENSOR} pixels")
+        """Rescale to another sensor size: x becomes floor(x * width / self.width), y likewise.
+
+        Raises:
+            BadOption: the sides are not whole numbers from 1 to 65,535.
+        """
+        width, height = convert_size(width, height, BadOption)
         columns = np.arange(self.width, dtype=np.int64) * width // self.width
         rows = np.arange(self.height, dtype=np.int64) * height // self.height
         x, y = columns.astype(np.uint16)[self.x], rows.astype(np.uint16)[self.y]
@@ -252,9 +280,12 @@ class EventStream:
 
         The ON minus OFF events in a block of pixels are summed, and each time the sum reaches factor squared in either
         direction the block emits one event and restarts at 0 ("event count" of Gruel et al., 2022).
+
+        Raises:
+            BadOption: the factor is not a whole number from 1 to 65,535.
         """
-        if factor < 1:
-            raise BadOption(f"expected a factor of at least 1, got {factor}")
+        if not 1 <= (factor := require_whole("factor", factor)) <= MAX_SENSOR:
+            raise BadOption(f"expected a factor from 1 to {MAX_SENSOR}, got {factor}")
         from anybind_events.kernels import find_threshold_crossings
 
         coarse = self.rescale(-(-self.width // factor), -(-self.height // factor))

@@ -7,7 +7,11 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+import numpy as np
+
 from anybind import AnybindWarning
+from anybind.plugin import BadOption, windows
+from anybind_events.event_columns import convert_whole
 
 if TYPE_CHECKING:
     from anybind_events.stream import EventStream
@@ -24,8 +28,8 @@ class TimeRange(NamedTuple):
         absolute: `start` and `end` are times on the recording's own clock instead.
     """
 
-    start: int | None = None
-    end: int | None = None
+    start: int | float | None = None
+    end: int | float | None = None
     absolute: bool = False
 
     @property
@@ -33,7 +37,7 @@ class TimeRange(NamedTuple):
         """Whether the range is that of every recording."""
         return self.start is None and self.end is None
 
-    def resolve(self, first_us: int) -> tuple[int | None, int | None]:
+    def resolve(self, first_us: int) -> tuple[int | float | None, int | float | None]:
         """Return both times on the recording's own clock; `first_us` is the time of its first event."""
         offset = 0 if self.absolute else first_us
         return None if self.start is None else self.start + offset, None if self.end is None else self.end + offset
@@ -70,7 +74,22 @@ class TimeRange(NamedTuple):
         warnings.warn(f"{source}: no events {self.describe()}{hint}", AnybindWarning, stacklevel=3)
 
 
-def select_times(stream: Stream, start_us: int | None, end_us: int | None) -> Stream:
+def parse_time(name: str, value: object) -> int | float | None:
+    """Return a time in microseconds: a number, or a text with its unit; None as it is.
+
+    Raises:
+        BadOption: neither a number nor a duration; `name` is that of the option.
+    """
+    if isinstance(value, str):
+        return windows.parse_duration(value, windows.MICROSECONDS, name)
+    if isinstance(value, float | np.floating) and not np.isnan(value):
+        return float(value)
+    if value is not None and (value := convert_whole(given := value)) is None:
+        raise BadOption(f"{name}: expected microseconds or a duration such as 100ms, got {given!r}")
+    return value
+
+
+def select_times(stream: Stream, start_us: int | float | None, end_us: int | float | None) -> Stream:
     """Return the events with start <= t < end on the recording's own clock, a view."""
     first = 0 if start_us is None else bisect.bisect_left(stream.t, start_us)
     last = len(stream) if end_us is None else bisect.bisect_left(stream.t, end_us)

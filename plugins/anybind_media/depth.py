@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -22,12 +23,12 @@ class DepthMap:
     """A depth map.
 
     Attributes:
-        metres: float32 (height, width), distance along the camera axis, NaN if unknown.
+        metres: float32 (height, width), distance along the camera axis, NaN if unknown; converted from other floats.
         fx: focal length in pixels, None if unknown.
         baseline: stereo baseline in metres, None if unknown.
 
     Raises:
-        BadInput: not an array (height, width) of numbers.
+        BadInput: not an array (height, width) of floats; integers are mostly millimetres or another unit.
         BadOption: `fx` or `baseline` is not positive.
     """
 
@@ -39,6 +40,11 @@ class DepthMap:
         metres = np.asarray(self.metres)
         if metres.ndim != 2 or metres.dtype.kind not in "fiu":
             raise BadInput(f"depth map: expected an array (height, width) in metres, got {metres.dtype} {metres.shape}")
+        if metres.dtype.kind != "f":
+            raise BadInput(
+                f"depth map: integer depths ({metres.dtype}) of unknown unit; multiply them by the metres per unit,"
+                " such as 0.001 for millimetres"
+            )
         object.__setattr__(self, "metres", metres.astype(np.float32, copy=False))
         for name in ("fx", "baseline"):
             check_positive(name, getattr(self, name))
@@ -114,6 +120,6 @@ class Depth(Modality[DepthMap]):
 
 def check_positive(name: str, value: float | None) -> float | None:
     """Return the value if it is None or positive; raise `BadOption` otherwise."""
-    if value is not None and not (isinstance(value, int | float | np.floating) and 0 < value < np.inf):
+    if value is not None and not (isinstance(value, Real) and 0 < value < np.inf):
         raise BadOption(f"{name}: expected a positive number, got {value!r}")
     return value

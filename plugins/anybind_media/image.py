@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,16 +22,22 @@ BAND_PIXELS = 1 << 22
 MAGIC_BYTES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"II*\x00", b"MM\x00*")
 BITMAP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """Valid header sizes of BMP files."""
+_pillow_lock = threading.Lock()
 
 
 class Image(Modality[np.ndarray]):
-    """The modality of images: uint8 RGB array (height, width, 3)."""
+    """The modality of images: uint8 RGB array (height, width, 3). Pillow's images are converted as their files are."""
 
     name = "image"
-    sample_type = "a uint8 RGB array (height, width, 3)"
+    sample_type = "a uint8 RGB array (height, width, 3), or an image of Pillow"
 
     def accepts(self, item: object) -> bool:
+        if isinstance(item, PIL.Image.Image):
+            return True
         return isinstance(item, np.ndarray) and item.ndim == 3 and item.shape[2] == 3 and item.dtype == np.uint8
+
+    def as_sample(self, item: object) -> np.ndarray:
+        return convert_image(item) if isinstance(item, PIL.Image.Image) else super().as_sample(item)
 
     def check(self, sample: np.ndarray) -> None:
         if sample.size == 0:
@@ -150,6 +157,22 @@ def _crop_box(path: Path, pixels: np.ndarray, box: Sequence[int]) -> np.ndarray:
         raise BadOption(f"{path}: box: expected {expected}, got {list(box)}")
     left, top, right, bottom = corners
     return np.ascontiguousarray(pixels[top:bottom, left:right])
+
+
+def convert_image(image: PIL.Image.Image) -> np.ndarray:
+    """Convert an image of Pillow to RGB, uint8 (height, width, 3), upright, as `ImageReader` converts its file.
+
+    Raises:
+        BadInput: its file is incomplete, or it has floating-point pixels or integers of more than 16 bits.
+    """
+    try:
+        with _pillow_lock:  # it decodes its file at its first use, which may be in several threads
+            image.load()
+        return convert_to_rgb(Path("Pillow image"), PIL.ImageOps.exif_transpose(image))
+    except BadInput:
+        raise
+    except Exception as error:  # Pillow's decoders raise various types for damaged files
+        raise BadInput(f"incomplete image: {error}") from error
 
 
 def convert_to_rgb(path: Path, image: PIL.Image.Image) -> np.ndarray:

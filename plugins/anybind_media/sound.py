@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from anybind_media.sound_plot import plot_sound
 MAX_SAMPLES = 1 << 28
 """Maximum number of resampled samples a channel (1 GiB): a damaged sample rate must not allocate more."""
 
+MAX_CHANNELS = 1024
+"""More channels than this and than samples are an array (n, channels), as soundfile and SciPy read it."""
 LONG_US, WINDOW_US = 10_000_000, 5_000_000
 """Longer clips are divided into windows by default, and the length of these; microseconds."""
 BLOCK_SAMPLES = 1 << 20
@@ -30,7 +33,8 @@ class Waveform:
         rate: sample rate in Hz.
 
     Raises:
-        BadInput: samples that are not floats or of another shape, or a sample rate that is not an integer.
+        BadInput: samples that are not floats or of another shape, such as (n, channels), or a sample rate that is not
+            an integer.
     """
 
     samples: np.ndarray
@@ -42,7 +46,9 @@ class Waveform:
             raise BadInput(f"samples: expected floats from -1 to 1, got {samples.dtype}")
         if samples.ndim not in (1, 2):
             raise BadInput(f"samples: expected an array (channels, n), got shape {samples.shape}")
-        if int(self.rate) != self.rate:
+        if samples.ndim == 2 and samples.shape[0] > max(MAX_CHANNELS, samples.shape[1]):
+            raise BadInput(f"samples: expected (channels, n), got {samples.shape}; transpose (n, channels)")
+        if not isinstance(self.rate, Real) or not math.isfinite(self.rate) or int(self.rate) != self.rate:
             raise BadInput(f"rate: expected an integer sample rate in Hz, got {self.rate}")
         object.__setattr__(self, "samples", np.atleast_2d(samples).astype(np.float32, copy=False))
         object.__setattr__(self, "rate", int(self.rate))

@@ -109,10 +109,9 @@ def build_index(
     check_location(location)
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     previous = open_index(location) if exists(location) and not rebuild else None
-    inputs = [paths] if isinstance(paths, str | os.PathLike) else paths
     sources = IndexSources(
-        [os.fspath(path) for path in inputs],
-        [os.fspath(path) for path in texts],
+        [os.fspath(path) for path in files.list_paths(paths)],
+        [os.fspath(path) for path in files.list_paths(texts)],
         map_modalities(binder, modalities),
         options or windows.WindowOptions(),
     )
@@ -136,6 +135,7 @@ def map_modalities(binder: Binder, modalities: Sequence[str] = ()) -> dict[str, 
     for encoder_modality in binder.modalities:
         for source in known_modalities.list_sources(encoder_modality)[1:]:
             embeddable.setdefault(source, encoder_modality)
+    modalities = [modalities] if isinstance(modalities, str) else modalities
     for modality in modalities:
         if modality not in embeddable:
             suggestion = errors.suggest_names(modality, embeddable)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,7 +96,7 @@ class JointQuery:
 
 
 def parse_joint_query(
-    parts: Mapping[str, str | Sequence[str]], weights: Mapping[str, float] | None, encoder_modalities: Mapping[str, str]
+    parts: Mapping[str, object], weights: Mapping[str, float] | None, encoder_modalities: Mapping[str, str]
 ) -> JointQuery:
     """Return the query for texts and files by modality, of the file or of its encoder; see `parse_query`.
 
@@ -109,18 +110,18 @@ def parse_joint_query(
     parsed = [
         parse_query(source, encoder_modalities, find_encoder(modality))
         for modality, sources in parts.items()
-        for source in ([sources] if isinstance(sources, str) else sources)
+        for source in (sources if isinstance(sources, list | tuple) else [sources])
     ]
     if not parsed:
         raise BadInput("the query is empty; give a text or a file")
     return JointQuery(tuple(parsed), {find_encoder(name): weight for name, weight in (weights or {}).items()})
 
 
-def parse_query(text: str, encoder_modalities: Mapping[str, str], embed_as: str = "") -> Query:
+def parse_query(query: object, encoder_modalities: Mapping[str, str], embed_as: str = "") -> Query:
     """Return the query for a user's text: the file of that name if there is one, else the text itself.
 
     Args:
-        text: text or path.
+        query: text or path; a `Path` is always a file.
         encoder_modalities: modality that files are embedded as, by the modality of the files.
         embed_as: `text` to force a text query, or the modality to embed the file as, e.g. `event` for an image.
 
@@ -131,10 +132,15 @@ def parse_query(text: str, encoder_modalities: Mapping[str, str], embed_as: str 
     encoders = set(encoder_modalities.values())
     if embed_as and embed_as not in encoders:
         raise BadOption(f"the binding embeds no {embed_as}{errors.suggest_names(embed_as, encoders)}")
+    if not isinstance(query, str | os.PathLike):
+        raise BadInput(f"expected a text or the path of a file to search for, got {modalities.describe_type(query)}")
+    text = os.fspath(query)
     if not text.strip():
         raise BadInput("the query is empty; give a text or a file")
     path = Path(text)
-    if embed_as == TEXT or (not embed_as and not _is_file(path) and not _has_known_suffix(path)):
+    if embed_as == TEXT or (
+        not embed_as and isinstance(query, str) and not _is_file(path) and not _has_known_suffix(path)
+    ):
         return Query(text, TEXT, _find_encoder_modality(TEXT, text, encoder_modalities))
     if not _is_file(path):
         hint = "" if embed_as else ", or search for it as a text with --as text"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Integral
 from pathlib import Path
 
 from anybind import Binder, Embeddings, EmbeddingStore, list_bindings, load
@@ -51,7 +52,7 @@ class SearchResults:
 
 
 def search(
-    query: str | Mapping[str, str | Sequence[str]],
+    query: str | os.PathLike[str] | Mapping[str, str | os.PathLike[str] | Sequence[str | os.PathLike[str]]],
     gallery: str | os.PathLike[str],
     *,
     weights: Mapping[str, float] | None = None,
@@ -77,7 +78,8 @@ def search(
     that is not better than chance for its modality is marked as weak. See `anybind_retrieval.calibration`.
 
     Args:
-        query: a text or a path (an existing path is a file), or a joint query by modality: see `Binder.embed`.
+        query: a text or a path (a `Path` or an existing path is a file), or a joint query by modality: see
+            `Binder.embed`.
         weights: of a joint query: weight of a modality. [default: 1]
         gallery: an index of `build_index`, or a folder; the index of a folder is stored in the user's cache and
             updated first.
@@ -97,16 +99,13 @@ def search(
         options: windows of the recordings of a folder, and of the query, whose embedding is their mean.
 
     Raises:
-        BadOption: a missing modality or binding, unused windows, or options that exclude each other.
-        BadInput: an empty query, a query file that is missing, or an index that is missing or damaged.
+        BadOption: a missing modality or binding, `top_k` below 1, unused windows, or options that exclude each other.
+        BadInput: a query that is empty or a sample, or a query file or an index that is missing or damaged.
         SpaceMismatch, WeightsMismatch: the index was built with other encoders than the binding's.
     """
-    location = os.fspath(gallery)
+    _check_options(mixed, rerank, approximate, gallery, top_k)
+    location, modalities = os.fspath(gallery), [modalities] if isinstance(modalities, str) else modalities
     index = None if _is_folder(location) else open_index(location, approximate=approximate)
-    if mixed and rerank:
-        raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
-    if approximate and not is_lance(location):
-        raise BadOption("--approximate needs an index that ends in .lance; any other is searched exactly and fast")
     if not isinstance(binding, Binder):
         binding = _load_binder(binding, index, device, backend, store)
     sources, parsed = map_modalities(binding, modalities), _parse(query, weights, embed_as, map_modalities(binding))
@@ -122,6 +121,18 @@ def search(
     return SearchResults(parsed, location, index, merged, mixed, mixed and calibrate, sizes)
 
 
+def _check_options(
+    mixed: bool, rerank: object, approximate: bool, gallery: str | os.PathLike[str], top_k: object
+) -> None:
+    """Raise `BadOption` for options that are invalid or exclude each other."""
+    if not isinstance(top_k, Integral) or top_k < 1:
+        raise BadOption(f"top_k: expected an integer above 0, got {top_k!r}")
+    if mixed and rerank:
+        raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
+    if approximate and not is_lance(os.fspath(gallery)):
+        raise BadOption("--approximate needs an index that ends in .lance; any other is searched exactly and fast")
+
+
 def _is_folder(location: str) -> bool:
     return not is_uri(location) and not is_lance(location) and Path(location).is_dir()
 
@@ -132,12 +143,12 @@ def _check_windows(options: windows.WindowOptions | None, index: Index | None, q
 
 
 def _parse(
-    query: str | Mapping[str, str | Sequence[str]],
+    query: object,
     weights: Mapping[str, float] | None,
     embed_as: str,
     encoder_modalities: Mapping[str, str],
 ) -> Query | JointQuery:
-    if isinstance(query, str):
+    if not isinstance(query, Mapping):
         if weights:
             raise BadOption("weights need a joint query: texts and files by modality")
         return parse_query(query, encoder_modalities, embed_as)

@@ -97,7 +97,7 @@ def score_video(
     path: str | os.PathLike[str],
     *,
     head: str | os.PathLike[str] | Head = "zero-shot",
-    binding: str | os.PathLike[str] | Binding = "mini",
+    binding: str | os.PathLike[str] | Binding | Binder = "mini",
     preset: str = PAPER,
     threshold: float | None = None,
     clamp: float | None = None,
@@ -120,7 +120,7 @@ def score_video(
     Args:
         path: a video file, a folder of frames, or an event recording.
         head: anomaly head by name, by its file, or as an object; fitted if it is trainable.
-        binding: binding that embeds the windows.
+        binding: binding that embeds the windows; of a binder, its binding, device, backend and store.
         preset: preset of event generation: `paper`, `author-readme` or `author-later`.
         threshold: event threshold in gray levels of 255. [default: the preset's]
         clamp: clamp per-pixel event counts at this value. [default: the preset's]
@@ -144,11 +144,10 @@ def score_video(
     _check_options(sigma, score_threshold, batch_size, smoothing, scorer)
     windows = choose_windows(preset, threshold, frames, stride, last)
     video = open_video(Path(path), fps)
-    binding, clamp = apply_preset(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
-    binder = load(binding, device=device, backend=backend, store=store)
+    binder, clamp = _load_binder(binding, preset, clamp, device=device, backend=backend, store=store)
     embedded = EmbeddedVideo(
         video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,
-        max_side=SNAPSHOT_SIDE, store=store)  # fmt: skip
+        max_side=SNAPSHOT_SIDE, store=binder.store)  # fmt: skip
     scorer.prepare(binder)
     with loops.progress_bar(round(video.duration * video.fps / windows.stride), "scoring") as advance:
         spans, events, scores, vectors = score_windows(embedded, scorer, collector, advance, smoothing == SIMILARITY)
@@ -171,6 +170,23 @@ def _check_options(sigma: float, score_threshold: float | None, batch_size: int,
     check_count("batch_size", batch_size)
     if score_threshold is not None and not np.isfinite(score_threshold):
         raise BadOption(f"score_threshold: expected a finite number, got {score_threshold}")
+
+
+def _load_binder(
+    binding: str | os.PathLike[str] | Binding | Binder,
+    preset: str,
+    clamp: float | None,
+    *,
+    device: str,
+    backend: str,
+    store: EmbeddingStore | None,
+) -> tuple[Binder, float | None]:
+    """Load a binding, or that of a binder, with a preset; see `apply_preset`."""
+    if isinstance(binding, Binder):
+        changed, clamp = apply_preset(binding.binding, preset, clamp)
+        return Binder(changed, binding.device, binding.store, binding.options, backend=binding.backend), clamp
+    changed, clamp = apply_preset(binding if isinstance(binding, Binding) else find_binding(binding), preset, clamp)
+    return load(changed, device=device, backend=backend, store=store), clamp
 
 
 def _load_fitted_head(head: str | os.PathLike[str] | Head) -> Head:

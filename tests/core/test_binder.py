@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -332,15 +337,17 @@ def test_an_adapter_that_returns_another_shape_is_an_error_with_its_name(plugin,
         binder("goal", [("own", "goal")]).embed("letters", [b"ab"])
 
 
-@pytest.mark.parametrize("item", [3, None, 1.5])
+@pytest.mark.parametrize("item", [3, None, 1.5, {b"ab": 1}])
 def test_an_object_that_is_no_sample_is_an_invalid_item(plugin, item):
     for items in (item, [item]):
-        with pytest.raises(anybind.BadInput, match=r"letters\[0\]: expected a path or a sample of letters, got a"):
+        with pytest.raises(anybind.BadInput, match=r"letters\[0\]: expected a path or a sample of letters, got an? \w"):
             binder().embed("letters", items)
 
 
 def test_an_invalid_array_is_described_with_what_was_expected():
-    expected = r"a uint8 RGB array \(height, width, 3\)\), got a float64 array of shape \(3, 8, 8\)"
+    expected = (
+        r"a uint8 RGB array \(height, width, 3\), or an image of Pillow\), got a float64 array of shape \(3, 8, 8\)"
+    )
     with pytest.raises(anybind.BadInput, match=expected):
         anybind.load("mini").embed("image", [np.zeros((3, 8, 8))])
 
@@ -361,3 +368,59 @@ def test_a_torch_device_and_a_numpy_seed_are_accepted(plugin):
     use = Binding("b", {"letters": ConfiguredPart("count")})
     result = anybind.load(use, device=torch.device("cpu")).embed("letters", [b"ab"], derive_seed=np.int64(3))
     assert len(result) == 1
+
+
+def test_bytes_are_an_invalid_item_and_not_a_list_of_numbers():
+    for items in (b"a cat", [b"a cat"], bytearray(b"a cat")):
+        with pytest.raises(anybind.BadInput, match=r"text\[0\]: .* got a byte"):
+            anybind.load("mini").embed("text", items)
+
+
+def test_a_single_item_is_one_of_one_batch_too():
+    for items, modality in (("ab", "text"), (np.zeros((4, 5, 3), np.uint8), "image")):
+        batches = list(anybind.load("mini").embed_batches(modality, items))
+        assert [len(each) for each in batches] == [1]
+    with pytest.raises(anybind.BadInput, match="got a NoneType"):
+        list(anybind.load("mini").embed_batches("text", None))
+
+
+def test_a_numpy_batch_size_and_number_of_workers_are_accepted(plugin):
+    assert len(binder().embed("letters", [b"ab", b"a"], batch_size=np.int64(1), workers=np.uint8(2))) == 2
+
+
+def pickle_and_load(one):
+    return pickle.loads(pickle.dumps(one))  # noqa: S301 (its own bytes)
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+@pytest.mark.parametrize("duplicate", [pickle_and_load, copy.deepcopy])
+def test_a_pickled_or_deep_copied_binder_and_its_encoders_give_the_same_embeddings(tmp_path, duplicate, backend):
+    if backend == "torch":
+        pytest.importorskip("torch")
+    used = anybind.load("mini", backend=backend, store=anybind.EmbeddingStore(tmp_path, 10**9), batch_size=3)
+    expected = used.embed("text", ["a cat"])
+    twin = duplicate(used)
+    assert (twin.store.folder, twin.store.max_bytes, twin.options, twin.backend) == (
+        tmp_path,
+        10**9,
+        used.options,
+        backend,
+    )
+    assert len(pickle.dumps(used)) < 10_000  # without weights
+    np.testing.assert_array_equal(twin.with_store(None).embed("text", ["a cat"]).vectors, expected.vectors)
+    encoder = duplicate(used.encoder("text"))
+    assert encoder.identity == used.encoder("text").identity
+    np.testing.assert_allclose(encoder.encode([encoder.preprocess("a cat")]), expected.vectors, atol=1e-6)
+    labelled = used.with_labels(expected)
+    np.testing.assert_array_equal(duplicate(labelled).embed("text", ["a cat"]).vectors, expected.vectors)
+
+
+def test_a_generator_and_a_store_may_live_until_the_interpreter_ends(tmp_path):
+    script = f"""
+import builtins, anybind
+store = anybind.EmbeddingStore({str(tmp_path)!r})
+builtins.kept = store, anybind.load("mini", store=store).embed_batches("text", map(str, range(99)), batch_size=1)
+next(builtins.kept[1])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stderr == ""

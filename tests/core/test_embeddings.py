@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,3 +183,57 @@ def test_normalize_takes_lists_and_tensors_of_shape_n_d():
         np.testing.assert_allclose(anybind.normalize(vectors), [[0.6, 0.8]], rtol=1e-6)
     with pytest.raises(anybind.BadInput, match=r"expected vectors of shape \(n, d\), got \(2,\)"):
         anybind.normalize(np.array([3.0, 4.0]))
+
+
+@pytest.mark.parametrize("vectors", [[["a", "b", "c"]], AXES[:1].astype(complex), [[1, None, 0]], [[1, 0, 0], [1]]])
+def test_vectors_that_are_not_real_numbers_raise(vectors):
+    with pytest.raises(anybind.BadInput, match="real numbers"):
+        anybind.normalize(vectors)
+    with pytest.raises(anybind.BadInput, match="real numbers"):
+        anybind.Embeddings(vectors, SPACE, "image", ["a"])
+
+
+def test_ids_become_strings_and_a_single_string_raises():
+    assert anybind.Embeddings(AXES[:2], SPACE, "image", [Path("a/b.png"), 7]).ids == (str(Path("a/b.png")), "7")
+    with pytest.raises(anybind.BadInput, match="ids: expected a sequence"):
+        anybind.Embeddings(AXES[:2], SPACE, "image", "ab")
+    with pytest.raises(anybind.BadInput, match="Space, got None"):
+        anybind.Embeddings(AXES[:1], None, "image", ["a"])
+
+
+@pytest.mark.parametrize("rows", [None, [[0, 1]]])
+def test_an_index_of_two_dimensions_raises(rows):
+    with pytest.raises(IndexError, match="expected an index"):
+        embeddings()[rows]
+
+
+def test_groups_are_given_as_a_generator_a_mapping_or_alone(tmp_path):
+    path = tmp_path / "v.safetensors"
+    for groups in (embeddings(), (each for each in [embeddings()]), {"image": embeddings()}):
+        anybind.save_embeddings(path, groups)
+        assert anybind.load_embeddings(path)["image"].ids == ("id0", "id1", "id2")
+    anybind.save_embeddings(path, anybind.load_embeddings(path))
+    assert len(anybind.concatenate(each for each in [embeddings(), embeddings()])) == 6
+
+
+@pytest.mark.parametrize("groups", [[], {}, [AXES], {"text": embeddings()}])
+def test_saving_no_embeddings_or_others_raises(tmp_path, groups):
+    with pytest.raises(anybind.BadInput, match="embeddings"):
+        anybind.save_embeddings(tmp_path / "v.safetensors", groups)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_embeddings_are_concatenated_and_fused():
+    for function in (anybind.concatenate, anybind.Embeddings.fuse):
+        with pytest.raises(anybind.BadInput, match="got ndarray"):
+            function([embeddings(), AXES])
+    assert len(anybind.Embeddings.fuse(each for each in [embeddings(), embeddings(modality="text")])) == 3
+
+
+@pytest.mark.parametrize("level", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_copied_and_pickled_embeddings_are_read_only(level):
+    one = embeddings()
+    pickled = pickle.loads(pickle.dumps(one, level))  # noqa: S301 (its own bytes)
+    for twin in (pickled, copy.copy(one), copy.deepcopy(one)):
+        assert not twin.vectors.flags.writeable
+        np.testing.assert_array_equal(twin @ one, np.eye(3))

@@ -336,3 +336,40 @@ def test_evaluate_takes_options_of_inference(cli, image_folder):
     assert plain["top1"] == others["top1"]
     refused = cli(*command, "--precision", "int4")
     assert (refused.code, refused.err) == (2, "error: expected a precision of fp32, bf16, fp16, got 'int4'\n")
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array(["a cat", "a rocket"]), iter(["a cat", "a rocket"]), {"a cat", "a rocket"}]
+)
+def test_labels_may_be_any_series_of_texts(image_folder, labels):
+    (answer,) = classify(image_folder / "rocket" / "a.png", labels)
+    assert {(type(each.label), each.label) for each in answer.scores} == {(str, "a cat"), (str, "a rocket")}
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [("cat", "at least two labels to choose from, got cat"), ([1, 2], "expected texts, got 1"), ({"a": "b"}, "texts")],
+)
+def test_labels_that_are_no_texts_are_an_error(image_folder, labels, message):
+    with pytest.raises(anybind.plugin.BadOption, match=message):
+        classify(image_folder, labels)
+
+
+@pytest.mark.parametrize("sample", [np.zeros((9, 9, 3), np.uint8), [np.zeros((9, 9, 3), np.uint8)], None, {"a.png": 1}])
+def test_samples_in_memory_are_an_error_that_names_what_takes_them(sample):
+    for function in (lambda: classify(sample, ["a", "b"]), lambda: anybind.embed(sample)):
+        with pytest.raises(anybind.BadInput, match=r"expected paths of files, got \w+; Binder.embed"):
+            function()
+
+
+@pytest.mark.parametrize("function", [anybind.load, lambda name: classify("a.png", ["a", "b"], binding=name)])
+def test_another_object_than_a_binding_is_an_error(function):
+    with pytest.raises(anybind.plugin.BadOption, match="expected a binding"):
+        function(None)
+
+
+def test_deriving_from_the_path_of_a_file_is_an_error(image_folder):
+    path = image_folder / "rocket" / "a.png"
+    for source in (path, str(path)):
+        with pytest.raises(anybind.BadInput, match=r"path of a file: give anybind.read\("):
+            anybind.derive("event", source)

@@ -17,6 +17,7 @@ from anybind.errors import BadInput, BadOption, UnknownName
 from anybind.windows import WindowOptions, embed_windows
 from anybind_classification import WatchSummary, classify_windows, watch
 from anybind_classification.demo_images import RECORDING
+from anybind_events import EventStream
 from helpers.command import Command
 from helpers.streams import draw_noise, move_bar
 
@@ -71,6 +72,8 @@ def test_a_replay_in_real_time_gives_the_same_labels(mini: anybind.Binder) -> No
         (RECORDING, {"labels": LABELS, "source_options": {"height": 3}}, BadOption, "height"),
         ("replai", {"labels": LABELS}, UnknownName, "did you mean 'replay'|no source 'replai'"),
         ("absent.raw", {"labels": LABELS}, BadInput, "cannot read absent.raw"),
+        (None, {"labels": LABELS}, BadInput, "LiveSource, got a NoneType"),
+        (EventStream([0], [0], [0], [1], 4, 3), {"labels": LABELS}, BadInput, "LiveSource, got an anybind_events"),
     ],
 )
 def test_invalid_sources_and_options_are_refused(source, options, error, message: str, mini: anybind.Binder) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 import anybind
 from anybind import BadInput
+from anybind.errors import BadOption
 from anybind.modality import find_modality, infer_modality
 from anybind_events.interchange import TONIC, from_structured, to_structured, to_torch
 from anybind_events.stream import EventStream
@@ -45,6 +46,53 @@ def test_an_array_without_event_fields_is_an_error():
 def test_a_coordinate_out_of_the_fields_range_is_an_error():
     with pytest.raises(BadInput, match="does not fit"):
         to_structured(EventStream([40_000], [0], [0], [1], 50_000, 3))
+
+
+@pytest.mark.parametrize(
+    ("types", "last"), [({"t": "i2"}, 40_000), ({"t": "f4"}, 2**24 + 1), ({"x": "u1"}, 3), ({}, 3)]
+)
+def test_values_out_of_a_fields_range_are_an_error(types: dict[str, str], last: int) -> None:
+    stream = EventStream([0, 256], [0, 0], [0, last], [1, 0], 300, 3)
+    dtype = np.dtype([(name, types.get(name, "i8")) for name in "xytp"])
+    if not types:
+        assert list(to_structured(stream, dtype)["t"]) == [0, 3]
+        return
+    with pytest.raises(BadInput, match="does not fit"):
+        to_structured(stream, dtype)
+
+
+def test_a_type_without_the_fields_of_events_is_an_error() -> None:
+    for dtype in (np.float32, [("x", "i2"), ("y", "i2")]):
+        with pytest.raises(BadInput, match="fields x, y, t, p"):
+            to_structured(STREAM, dtype)
+
+
+def test_a_stream_is_a_structured_array_for_numpy() -> None:
+    stream = EventStream([40_000], [0], [5], [1], 50_000, 3)
+    table = np.asarray(stream)
+    assert table.dtype.names == ("t", "x", "y", "p")
+    assert table[0].item() == (5, 40_000, 0, True)
+    assert are_equal(from_structured(table, 50_000, 3), stream)
+    assert np.asarray(STREAM, TONIC).dtype == TONIC
+    with pytest.raises(ValueError, match="copy"):
+        np.array(stream, copy=False)
+
+
+def test_one_side_of_the_sensor_alone_is_an_error() -> None:
+    with pytest.raises(BadOption, match="width= and height= together"):
+        from_structured(to_structured(STREAM), 4)
+
+
+def test_the_largest_column_and_row_give_a_sensor_size() -> None:
+    table = to_structured(STREAM)
+    stream = from_structured(table, table["x"].max() + 1, table["y"].max() + 1)
+    assert (type(stream.width), type(stream.height)) == (int, int)
+
+
+@pytest.mark.parametrize("table", [None, [1, 2], np.zeros((2, 4))])
+def test_other_objects_are_an_error_that_says_what_they_are(table: object) -> None:
+    with pytest.raises(BadInput, match="fields x, y, t, p; got a"):
+        from_structured(table)
 
 
 def test_torch_tensors_share_the_memory_of_the_stream_and_keep_it_alive():

@@ -115,3 +115,11 @@ def test_missing_or_empty_recordings_and_other_files_are_errors(tmp_path: Path) 
         measure_realism([tmp_path / "a.png"], [noise()])
     with pytest.raises(BadOption, match="not a supported chart format"):
         measure_realism([noise()], [noise()], output=tmp_path / "chart.txt")
+
+
+def test_a_single_recording_is_a_list_of_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    anybind.write(noise(1), path)
+    expected = measure_realism([str(path)], [path]).distances
+    assert measure_realism(str(path), path).distances == expected
+    assert measure_realism(noise(1), noise(1)).distances == expected

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -298,3 +301,64 @@ def test_a_notebook_shows_a_small_image_of_any_sensor(size: int) -> None:
 
 def test_a_notebook_shows_a_stream_without_events() -> None:
     assert "0 events" in make_stream()[:0]._repr_html_()
+
+
+@pytest.mark.parametrize("side", [np.uint16(640), np.uint16(640).item(), 640.0, np.float32(640), np.array(640)])
+def test_a_sensor_size_of_any_type_of_number_is_an_int(side: object) -> None:
+    # The products of NumPy's 16-bit integers, as `x.max() + 1`, overflow: kernels wrote outside of their arrays.
+    stream = EventStream([5], [5], [0], [1], side, side)
+    assert [type(each) for each in (stream.width, stream.height)] == [int, int]
+    assert type(stream.rescale(np.uint16(320), 240.0).height) is int
+    assert type(stream.crop(0, 0, np.uint16(320), 240.0).width) is int
+    assert stream.downsample(2.0).width == 320
+
+
+@pytest.mark.parametrize("side", [None, "640", 4.5, float("nan"), True, [640]])
+def test_a_sensor_size_that_is_not_a_whole_number_is_an_error(side: object) -> None:
+    with pytest.raises(BadInput, match="invalid sensor size"):
+        EventStream([0], [0], [0], [1], side, 640)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda stream: stream.rescale(10.5, 10),
+        lambda stream: stream.crop(0, 0, 1.5, 1),
+        lambda stream: stream.downsample(1.5),
+        lambda stream: stream.downsample(70_000),
+        lambda stream: stream.chunks(duration="10ms"),
+        lambda stream: stream.chunks(count=1.5),
+        lambda stream: stream.between("soon"),
+        lambda stream: stream.between(float("nan"), 3),
+        lambda stream: stream.between(True),
+        lambda stream: stream.filter(None),
+        lambda stream: stream.filter([3]),
+    ],
+)
+def test_invalid_numbers_and_times_are_invalid_options(call: Callable[[EventStream], object]) -> None:
+    with pytest.raises(BadOption, match="expected"):
+        call(EventStream([0, 1], [0, 1], [0, 9], [1, 0], 4, 3))
+
+
+def test_between_takes_durations_as_windows_do() -> None:
+    stream = EventStream([0, 1, 2], [0, 1, 2], [5, 20_000, 40_005], [1, 0, 1], 4, 3)
+    assert list(stream.between("10ms", "30ms").t) == [20_000]
+    assert list(stream.between(np.int64(0), np.uint16(10)).t) == [5]
+
+
+def pickle_and_load(stream: EventStream) -> EventStream:
+    return pickle.loads(pickle.dumps(stream))  # noqa: S301 (its own bytes)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle_and_load])
+def test_a_copied_or_pickled_stream_is_read_only(duplicate: Callable[[EventStream], EventStream]) -> None:
+    stream = duplicate(EventStream([0, 1], [0, 1], [0, 9], [1, 0], 4, 3, {"wraps": 1}))
+    assert list(stream.t) == [0, 9]
+    assert stream.notes == {"wraps": 1}
+    assert not any(getattr(stream, name).flags.writeable for name in "xytp")
+
+
+@pytest.mark.parametrize("events", [None, [[0, 1]]])
+def test_an_index_of_two_dimensions_is_an_index_error(events: object) -> None:
+    with pytest.raises(IndexError, match="expected an index"):
+        EventStream([0, 1], [0, 1], [0, 9], [1, 0], 4, 3)[events]

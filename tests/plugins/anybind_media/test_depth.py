@@ -90,3 +90,9 @@ def test_rendering_of_near_far_and_unknown_depth() -> None:
 
 def test_constant_depth_map_is_rendered() -> None:
     assert find_modality("depth").show(DepthMap(np.full((3, 3), 2.0))).shape == (3, 3, 3)
+
+
+def test_integer_depths_in_memory_have_no_known_unit() -> None:
+    with pytest.raises(BadInput, match=r"uint16\) of unknown unit; multiply"):
+        DepthMap(np.full((4, 5), 1500, np.uint16))
+    assert DepthMap(np.full((4, 5), 1500, np.uint16) * 0.001, fx=np.int64(500)).metres[0, 0] == np.float32(1.5)

@@ -410,3 +410,38 @@ def test_bands_of_a_large_image_equal_the_whole(tmp_path: Path, mode: str, monke
     whole = anybind.read(path, reader="image")
     monkeypatch.setattr("anybind_media.image.BAND_PIXELS", 100)
     assert np.array_equal(anybind.read(path, reader="image"), whole)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "CMYK", "I;16"])
+def test_an_image_of_pillow_is_what_its_file_is(tmp_path: Path, mode: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    gray = pixels[..., 0].astype(np.uint16) * 257
+    image = PIL.Image.fromarray(gray) if mode == "I;16" else PIL.Image.fromarray(pixels).convert(mode)
+    image.getexif()[0x0112] = 6
+    path = tmp_path / "a.tif"
+    image.save(path, exif=image.getexif())
+    modality = find_modality("image")
+    with PIL.Image.open(path) as opened:
+        assert modality.accepts(opened)
+        np.testing.assert_array_equal(modality.as_sample(opened), anybind.read(path))
+    assert infer_modality(image) == "image"
+
+
+def test_a_pillow_image_is_embedded_as_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    PIL.Image.effect_noise((40, 30), 50).save(path)
+    binder = anybind.load("mini")
+    with PIL.Image.open(path) as image:
+        for items in (image, [image, image]):
+            vectors = binder.embed("image", items).vectors
+            np.testing.assert_allclose(vectors[-1:], binder.embed("image", path).vectors, atol=1e-6)
+
+
+def test_an_incomplete_pillow_image_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    PIL.Image.effect_noise((40, 30), 50).save(path)
+    path.write_bytes(path.read_bytes()[:300])
+    with PIL.Image.open(path) as image, pytest.raises(BadInput, match=r"image\[0\]: incomplete image"):
+        anybind.load("mini").embed("image", [image])
+    with pytest.raises(BadInput, match="floating-point"):
+        anybind.load("mini").embed("image", [PIL.Image.new("F", (9, 9))])

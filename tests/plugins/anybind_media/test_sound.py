@@ -202,3 +202,15 @@ def test_length_crops_or_pads(seed: int, length: float) -> None:
 def test_invalid_augmentation_is_rejected(options: dict[str, float]) -> None:
     with pytest.raises(BadOption):
         find_modality("sound").augment(make_noise(), seed=0, **options)
+
+
+@pytest.mark.parametrize("shape", [(44_100, 2), (1025, 1)])
+def test_samples_of_shape_n_channels_are_an_error(shape: tuple[int, int]) -> None:
+    with pytest.raises(BadInput, match=r"transpose \(n, channels\)"):
+        Waveform(np.zeros(shape), 44_100)
+
+
+@pytest.mark.parametrize("rate", [None, float("nan"), float("inf"), "44100"])
+def test_a_rate_that_is_no_number_is_an_error(rate: object) -> None:
+    with pytest.raises(BadInput, match="expected an integer sample rate"):
+        Waveform(np.zeros(9), rate)

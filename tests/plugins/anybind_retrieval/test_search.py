@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import anybind
@@ -274,3 +276,26 @@ def test_invalid_files_are_reported_and_skipped(media):
     )
     assert results.gallery_sizes == {"image": 3}
     assert list(errors) == [str(media.folder / "bad.png")]
+
+
+def test_path_object_is_a_file_query(media):
+    options = {"gallery": media.folder, "binding": anybind.load("colours"), "modalities": "image"}
+    path = media.folder / "green.png"
+    assert anybind_retrieval.search(path, **options).hits == anybind_retrieval.search(str(path), **options).hits
+    joint = anybind_retrieval.search({"image": path, "text": "green"}, weights={"text": np.float32(2)}, **options)
+    same = anybind_retrieval.search({"image": [str(path)], "text": "green"}, weights={"text": 2}, **options)
+    assert joint.hits == same.hits
+    with pytest.raises(anybind.BadInput, match="there is no file absent"):
+        anybind_retrieval.search(Path("absent"), **options)
+
+
+@pytest.mark.parametrize("query", [None, 3, np.zeros((9, 9, 3), np.uint8), {"image": np.zeros((9, 9, 3), np.uint8)}])
+def test_sample_in_memory_is_no_query(media, query):
+    with pytest.raises(anybind.BadInput, match="expected a text or the path of a file to search for, got a"):
+        anybind_retrieval.search(query, media.folder, binding="colours")
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 1.5])
+def test_number_of_hits_is_at_least_1(media, top_k):
+    with pytest.raises(anybind.plugin.BadOption, match="top_k: expected an integer above 0"):
+        anybind_retrieval.search("green", media.folder, binding="colours", top_k=top_k)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import anybind
 import anybind_vad
 from anybind import AnybindWarning, BadInput
 from anybind.errors import BadOption, UnknownName
@@ -154,3 +155,11 @@ def test_memory_does_not_grow_with_the_video(score):
     short, long = measure_peak(640), measure_peak(12_800)
     # A few times and scores per frame and numbers per window, but no frames (192 bytes each).
     assert long - short < 12_160 * 64
+
+
+def test_a_binder_is_its_binding_device_and_store(make_street):
+    path = make_street().path
+    by_name = score_video(path, head="event-rate")
+    by_binder = score_video(path, head="event-rate", binding=anybind.load("mini", batch_size=2))
+    np.testing.assert_array_equal(by_binder.frame_scores, by_name.frame_scores)
+    assert by_binder.settings == by_name.settings
