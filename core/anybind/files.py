@@ -57,7 +57,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary = folder / target.name
             # `mkstemp` would create a file that only the owner can read.
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            mode = stat.S_IMODE(temporary.stat().st_mode)
             yield temporary
+            temporary.chmod(mode)  # safetensors replaces the file by one that only the owner can read
             temporary.replace(target)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
