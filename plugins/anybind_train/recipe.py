@@ -152,7 +152,7 @@ class ProbeConfig(DatasetConfig):
             dataset's classes]
         every: epochs between two probes.
         held_out: exclude the training samples (few-shot learning on the same classes).
-        metric: metric of the task that selects the best epoch. [default: the task's main metric]
+        metric: metric of the task whose highest value selects the best epoch. [default: its main metric]
         task_options: further options of the task.
     """
 
