@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from anybind import Binding, EmbeddingStore
+from anybind import Binding, EmbeddingStore, Result
 from anybind.plugin import BadInput, BadOption, TorchEncoder, files, loops, ranks
 from anybind_train.batch_loader import BatchLoader
 from anybind_train.batches import build_batches
@@ -320,6 +320,7 @@ class TrainingRun:
             "settings": self.progress.settings,
             "probes": self.progress.probes or [],
             "skipped": self.progress.skipped,
+            "versions": Result.list_versions(),
         }
         if self._is_main_process:
             write_run_files(self.output, result, self.binder.binding, self.recipe, LAST)
