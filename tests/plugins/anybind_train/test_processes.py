@@ -96,3 +96,22 @@ def test_a_batch_size_that_processes_cannot_divide_is_rejected(world):
     with pytest.raises(BadOption, match="batch_size: expected a multiple of 2 processes, got 5"):
         check_losses(recipe, WeightedSum.from_recipe(recipe.losses), 2)
     check_losses(world.parse_recipe("batch_size=6"), WeightedSum.from_recipe(recipe.losses), 2)
+
+
+@pytest.mark.long
+def test_two_processes_train_low_rank_layers_on_windows_like_one(train, world, tmp_path):
+    options = '{"representation":"count-image","options":{"density":0.1},"windows":3}'
+    overrides = ("student.method=lora", "student.rank=2", f"student.options={options}", "epochs=1", "batch_size=18")
+    single = train(*overrides, output=tmp_path / "one")
+    assert any(len(single.run.data.load_student_input(number, 0, 0)) > 1 for number in range(18))
+    run_two_processes(world.recipe, world.data, tmp_path / "two", *overrides)
+    (line,) = (line for line in read_log(tmp_path / "two") if line["kind"] == "step")
+    assert [line["loss"]] == pytest.approx(single.read_losses(), abs=1e-5)
+    moments, expected = (
+        {name: each for name, each in load_file(output / "state.safetensors").items() if name.endswith(".exp_avg")}
+        for output in (tmp_path / "two", single.output)
+    )
+    assert moments.keys() == expected.keys()
+    assert any(bool(each.abs().max() > 1e-6) for each in expected.values())
+    for name, value in expected.items():
+        assert (moments[name] - value).abs().max() <= 1e-3 * value.abs().max() + 1e-7, name
