@@ -12,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from anybind.errors import BadOption
+from anybind.errors import BadInput, BadOption
 from anybind_train.checks import check_losses
+from anybind_train.devices import explain_lost_process
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import read_log
 
@@ -115,3 +116,11 @@ def test_two_processes_train_low_rank_layers_on_windows_like_one(train, world, t
     assert any(bool(each.abs().max() > 1e-6) for each in expected.values())
     for name, value in expected.items():
         assert (moments[name] - value).abs().max() <= 1e-3 * value.abs().max() + 1e-7, name
+
+
+def test_a_process_whose_peer_has_ended_refers_to_its_error():
+    message = "[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4250"
+    with pytest.raises(BadInput, match="another process of the run has ended: see its error"), explain_lost_process():
+        raise RuntimeError(message)
+    with pytest.raises(RuntimeError, match="other"), explain_lost_process():
+        raise RuntimeError("other")
