@@ -58,7 +58,9 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary = folder / target.name
             # `mkstemp` would create a file that only the owner can read.
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            mode = stat.S_IMODE(temporary.stat().st_mode)
             yield temporary
+            temporary.chmod(mode)  # safetensors replaces the file by one that only the owner can read
             temporary.replace(target)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
@@ -69,10 +71,12 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Provide a temporary folder that is renamed to the new folder `path` when the block ends without an error.
 
     Raises:
-        BadInput: `path` exists, or cannot be written; else as `atomic_path`.
+        BadInput: `path` exists and is not an empty folder, before the block runs; else as `atomic_path`.
     """
     target = Path(os.path.realpath(path))
     try:
+        if target.exists() and not (target.is_dir() and next(target.iterdir(), None) is None):
+            raise BadInput(f"cannot write {path}: it exists; choose another name, or remove it first")
         remove_leftovers(target.parent)
         with lock_output(path), make_temporary_folder(target) as folder:
             temporary = folder / target.name

@@ -79,6 +79,11 @@ class Result:
     details: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=versions)
 
+    @staticmethod
+    def list_versions() -> dict[str, str]:
+        """Return what `versions` is by default: of Python, of distributions with plugins and of their requirements."""
+        return versions()
+
     def _repr_html_(self) -> str:
         """Return a table of the metrics with their intervals and chance levels, for notebooks."""
         rows = []

@@ -6,16 +6,48 @@ import contextlib
 import importlib.util
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from anybind import AnybindError, Binder, Binding, load
+from anybind import AnybindError, Binder, Binding, Result, load
 from anybind.plugin import files, find_part, tables
 
+DERIVATION = re.compile(r"~[0-9a-f]{12}(?=\+|$)")
+"""The hash of how samples were derived from another modality, in the identity of embeddings; it has the seed."""
 LoadBinder = Callable[[Binding], Binder]
 """Loads a binding with a device, a store and options; see `anybind.load`."""
+
+
+def merge_identities(first: str, second: str) -> str | None:
+    """Merge the identities of one modality in two results of a binding; return None if they are two encoders.
+
+    Zero-shot results have the encoder with its adapters, few-shot ones the encoder alone; results on simulated events
+    have the hash of the simulation and its seed, which is left out here.
+
+    Returns:
+        the identity of the encoder, with its adapters if one of the two has them.
+    """
+    short, long = sorted((DERIVATION.sub("", first), DERIVATION.sub("", second)), key=len)
+    return long if long == short or long.startswith(f"{short}+") else None
+
+
+def merge_encoders(results: Iterable[Result]) -> dict[str, str]:
+    """Merge the encoders of results of one binding, by modality.
+
+    Raises:
+        ValueError: two encoders of a modality.
+    """
+    encoders: dict[str, str] = {}
+    for result in results:
+        for modality, identity in result.encoders.items():
+            merged = merge_identities(encoders.get(modality, identity), identity)
+            if merged is None:
+                raise ValueError(f"results of two {modality} encoders ({encoders[modality]} and {identity})")
+            encoders[modality] = merged
+    return encoders
 
 
 class BindingEncoders:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from anybind import AnybindError
 from anybind.plugin import find_part
 from anybind_bench.cell import Cell
+from anybind_bench.encoders import merge_identities
 from anybind_bench.results import SuiteResults
 from anybind_bench.suite import SuiteSpec, find_suite
 
@@ -63,8 +64,9 @@ def _list_cell_problems(submission: Submission, cell: Cell) -> Iterator[str]:
     if result.n < 1:
         yield f"expected one or more samples, got {result.n}"
     for modality, identity in result.encoders.items():
-        if submission.encoders.get(modality) != identity:
-            yield f"encoders: expected {modality} {submission.encoders.get(modality)!r}, got {identity!r}"
+        declared = submission.encoders.get(modality)
+        if declared is None or merge_identities(declared, identity) != merge_identities(declared, declared):
+            yield f"encoders: expected {modality} {declared!r}, got {identity!r}"
     if result.details or result.curves:
         yield "expected neither details nor curves"
 

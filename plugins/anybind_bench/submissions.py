@@ -17,6 +17,7 @@ from typing import Any
 from anybind import AnybindError
 from anybind.plugin import BadInput, BadOption, BindingSpec, files, find_part, tables
 from anybind_bench.cell import Cell, State
+from anybind_bench.encoders import merge_encoders
 from anybind_bench.results import SuiteResults, format_results, parse_results, read_results
 from anybind_bench.submission_checks import list_problems
 
@@ -33,7 +34,8 @@ class Submission:
     Attributes:
         format: version of the file format.
         binding: name of the binding.
-        encoders: identity of every encoder (weights, preprocessing, adapters) by modality.
+        encoders: identity of every encoder (weights, preprocessing, adapters) by modality; results of it without
+            adapters, such as few-shot ones, have its identity without them.
         licence: licence of the weights, SPDX where there is one.
         command: the command that produced the results.
         date: day of the results, YYYY-MM-DD.
@@ -98,7 +100,7 @@ def write_submissions(
         submission = Submission(
             format=FORMAT,
             binding=binding,
-            encoders=_collect_encoders(cells),
+            encoders=_merge_encoders(run, cells),
             licence=licence or _find_licence(binding),
             command=command,
             date=day,
@@ -234,10 +236,8 @@ def _list_differing_evaluations(valid: Sequence[CheckedSubmission]) -> list[str]
     return problems
 
 
-def _collect_encoders(cells: Sequence[Cell]) -> dict[str, str]:
-    encoders: dict[str, str] = {}
-    for cell in cells:
-        for modality, identity in (cell.result.encoders if cell.result else {}).items():
-            if encoders.setdefault(modality, identity) != identity:
-                raise BadInput(f"{cell}: results of two {modality} encoders ({encoders[modality]} and {identity})")
-    return encoders
+def _merge_encoders(run: SuiteResults, cells: Sequence[Cell]) -> dict[str, str]:
+    try:
+        return merge_encoders(cell.result for cell in cells if cell.result)
+    except ValueError as error:
+        raise BadInput(f"{run.folder}: {cells[0].binding}: {error}") from error

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
-from anybind.plugin import BadOption, loops
+from anybind.plugin import BadInput, BadOption, loops
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+LOST_PROCESS = re.compile(r"closed by peer|reset by peer|remote process exited")
+"""Messages of gloo and NCCL in a process that waits for one that has ended."""
 
 
 def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int = 1, strategy: str = "auto") -> Fabric:
@@ -41,6 +45,17 @@ def make_fabric(precision: str, device: str, *, devices: int = 1, num_nodes: int
     except Exception as error:  # Fabric has errors of its own for unknown names and missing devices
         reason = " ".join(str(error).split())[:200]
         raise BadOption(f"cannot train on {device} (strategy {strategy}, {precision}): {reason}") from error
+
+
+@contextmanager
+def explain_lost_process() -> Iterator[None]:
+    """Raise `BadInput` where another process of the run has ended, with the error that says why."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not LOST_PROCESS.search(str(error)):
+            raise
+        raise BadInput("another process of the run has ended: see its error") from error
 
 
 @contextmanager

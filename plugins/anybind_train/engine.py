@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from anybind import Binding, EmbeddingStore
+from anybind import Binding, EmbeddingStore, Result
 from anybind.plugin import BadInput, BadOption, TorchEncoder, files, loops, ranks
 from anybind_train.batch_loader import BatchLoader
 from anybind_train.batches import build_batches
@@ -94,7 +94,7 @@ class TrainingRun:
         learned = self.losses.parameters
         self.optimiser = make_optimiser(self._schedule, self.student.module, learned.values(), self.teacher_encoder)
         self._stateful = self.student.module, self.optimiser, self.weight_average, learned
-        self.progress = Progress(recipe.hash, self.data.hash, probes=[])
+        self.progress = Progress(recipe.hash, self.data.hash, probes=[], settings=describe_recipe(recipe))
         if resume:
             self.progress = load_state(self.state_path, self.progress, *self._stateful)
         cache = teacher_cache or output / "cache"
@@ -317,9 +317,10 @@ class TrainingRun:
             "weights": str(self.output / LAST),
             "encoder": self._trained_encoder.identity if self._is_main_process else "",
             "base": describe_base(self.binder, self.recipe),
-            "settings": describe_recipe(self.recipe),
+            "settings": self.progress.settings,
             "probes": self.progress.probes or [],
             "skipped": self.progress.skipped,
+            "versions": Result.list_versions(),
         }
         if self._is_main_process:
             write_run_files(self.output, result, self.binder.binding, self.recipe, LAST)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
-from anybind import Binder
+from anybind import Binder, Result
 from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors, files
 from anybind_train.data import LabelledItem, Sources, TrainingSet
 from anybind_train.probe import build_probe
 from anybind_train.recipe import Recipe
+from anybind_train.run_files import describe_recipe
 from anybind_train.student import load_student_binder
 
 HEAD = "head.safetensors"
 
 
 class LinearProbeRecord(TypedDict):
-    """Training data, head, accuracy on `n` samples, and samples that were left out, as in `result.json`."""
+    """Training data, head, accuracy on `n` samples, recipe, left-out samples and versions, as in `result.json`."""
 
     recipe: str
     recipe_hash: str
@@ -31,7 +32,9 @@ class LinearProbeRecord(TypedDict):
     encoder: str
     top1: float
     n: int
+    settings: dict[str, Any]
     skipped: dict[str, str]
+    versions: dict[str, str]
 
 
 def train_linear_probe(
@@ -64,10 +67,7 @@ def train_linear_probe(
         BadInput: fewer than two classes, or no probe samples of them.
         BadOption: the recipe has no probe, or has augmentation or variants.
     """
-    if recipe.probe is None:
-        raise BadOption("a linear probe needs a table [probe]: the samples to evaluate it on")
-    if recipe.augment or recipe.variants > 1:
-        raise BadOption("a linear probe embeds each sample once: remove augment and variants")
+    _check_recipe(recipe)
     head = head or _create_head(recipe)
     binder = (binder or load_student_binder(recipe, device)).without_adapters(recipe.modality)
     encoder = binder.encoder(recipe.modality)
@@ -99,11 +99,20 @@ def train_linear_probe(
         "encoder": encoder.identity,
         "top1": float(hits.mean()),
         "n": len(hits),
+        "settings": describe_recipe(recipe),
         "skipped": data.invalid.reasons | probe.invalid.reasons,
+        "versions": Result.list_versions(),
     }
     with files.atomic_path(output / "result.json") as temporary:
         temporary.write_text(json.dumps(result, indent=1))
     return result
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    if recipe.probe is None:
+        raise BadOption("a linear probe needs a table [probe]: the samples to evaluate it on")
+    if recipe.augment or recipe.variants > 1:
+        raise BadOption("a linear probe embeds each sample once: remove augment and variants")
 
 
 def _create_head(recipe: Recipe) -> Head:

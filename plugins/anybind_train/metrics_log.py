@@ -41,6 +41,7 @@ class RunRecord(TypedDict):
         settings: the recipe's keys.
         probes: epoch and metrics of each probe.
         skipped: the error of each invalid sample that was left out, by id.
+        versions: versions of Python, of the plugins' distributions and of the packages that they require.
     """
 
     recipe: str
@@ -57,6 +58,7 @@ class RunRecord(TypedDict):
     settings: dict[str, Any]
     probes: list[dict[str, float]]
     skipped: dict[str, str]
+    versions: dict[str, str]
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

@@ -11,6 +11,9 @@ from anybind_train.data import SourceKey, Sources, get_source_key, open_dataset,
 from anybind_train.invalid_samples import InvalidSamples
 from anybind_train.recipe import Recipe
 
+LOWER_IS_BETTER = {"rank", "loss", "error"}
+"""Words in names of metrics that cannot select the best epoch: the best one has the highest value."""
+
 
 class DatasetSubset(Dataset):
     """A subset of a dataset's items, and optionally of its classes."""
@@ -44,6 +47,7 @@ def build_probe(recipe: Recipe, sources: Sources, trained_on: set[SourceKey]) ->
 
     Raises:
         BadInput: the probe shares samples with the training data, and `probe.held_out` is not set.
+        BadOption, UnknownName: no such task or options, or lower values of `probe.metric` are better.
     """
     config = recipe.probe
     if config is None:
@@ -62,9 +66,12 @@ def build_probe(recipe: Recipe, sources: Sources, trained_on: set[SourceKey]) ->
         names = parse_class_names(config.candidate_labels, sources)
         options["candidate_labels"] = [dataset.resolve_class_name(name) for name in names]
     task: Task = create_part("task", config.task, **options)
+    metric = config.metric or task.main_metric
+    if LOWER_IS_BETTER & set(metric.split("_")):
+        raise BadOption(f"probe.metric: expected a metric whose higher values are better, got {metric!r}")
     samples = exclude_items(dataset, trained_on) if shared else dataset
     invalid = InvalidSamples(recipe.skip_invalid, len(samples.items), "probe")
-    return ProbeTask(task, samples, config.metric or task.main_metric, invalid)
+    return ProbeTask(task, samples, metric, invalid)
 
 
 def run_probe(probe: ProbeTask, binder: Binder, recipe: Recipe) -> dict[str, float]:

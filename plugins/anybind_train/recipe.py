@@ -15,6 +15,7 @@ from anybind.plugin import BadOption, prompts, tables
 METHODS = ("full", "lora", "linear-probe", "prompts", "joint")
 PROMPT_METHODS = ("prompts", "joint")
 """Methods that learn context vectors before class names."""
+UNHASHED = ("name", "summary", "checkpoint_steps")  # a run can be resumed with others
 HASHED_NAMES = {
     "ema_decay": "average",
     "pretrained": "shipped",
@@ -151,7 +152,7 @@ class ProbeConfig(DatasetConfig):
             dataset's classes]
         every: epochs between two probes.
         held_out: exclude the training samples (few-shot learning on the same classes).
-        metric: metric of the task that selects the best epoch. [default: the task's main metric]
+        metric: metric of the task whose highest value selects the best epoch. [default: its main metric]
         task_options: further options of the task.
     """
 
@@ -253,7 +254,7 @@ class Recipe:
     def hash(self) -> str:
         """Hash of everything but the name, the summary and `checkpoint_steps`."""
         settings = dataclasses.asdict(self)
-        for name in ("name", "summary", "checkpoint_steps"):
+        for name in UNHASHED:
             del settings[name]
         if isinstance(self.losses, str):
             settings["losses"] = HASHED_PRESETS.get(self.losses, self.losses)
@@ -294,7 +295,7 @@ def _check_minimum(table: object, where: str, **least: int) -> None:
 
 
 def _check_optimiser(config: OptimiserConfig) -> None:
-    if not config.lr > 0:
+    if not 0 < config.lr < math.inf:  # false for NaN
         raise BadOption(f"optimiser.lr: expected a number above 0, got {config.lr}")
     if len(config.betas) != 2 or not all(0 <= beta < 1 for beta in config.betas):
         raise BadOption(f"optimiser.betas: expected two numbers in [0, 1), got {list(config.betas)}")

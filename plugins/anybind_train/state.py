@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import nn
 
 from anybind.plugin import BadInput, BadOption, tensors
+from anybind_train.recipe import UNHASHED
 from anybind_train.student import WeightAverage
 
 
@@ -24,6 +28,7 @@ class Progress:
         best: the best value of the probe's metric so far; None before the first probe.
         probes: every probe so far: `epoch` and its metrics.
         skipped: the error of each invalid sample that was left out, by id.
+        settings: the recipe's keys; a state of another recipe is refused with those that differ.
     """
 
     recipe: str
@@ -33,6 +38,7 @@ class Progress:
     best: float | None = None
     probes: list[dict[str, float]] | None = None
     skipped: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 def get_trained_state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -93,12 +99,18 @@ def load_state(
         progress = Progress(**card)
     except TypeError as error:
         raise BadInput(f"{path}: not the state of a training run ({error})") from error
-    for name in ("recipe", "data"):
-        if getattr(progress, name) != getattr(expected, name):
-            raise BadOption(
-                f"{path}: expected {name} {getattr(expected, name)}, got {getattr(progress, name)}:"
-                f" the run was started with other {name}; choose another folder"
-            )
+    if progress.recipe != expected.recipe:
+        changes = _list_changes(progress.settings, expected.settings)
+        raise BadOption(
+            f"{path}: the run was started with another recipe{': ' if changes else ''}{', '.join(changes)};"
+            " resume with that one, or choose another folder"
+        )
+    if progress.data != expected.data:
+        raise BadOption(
+            f"{path}: the run was started with other data (hash {progress.data}, now {expected.data}): samples, their"
+            " classes or file sizes changed; choose another folder"
+        )
+    progress.settings = expected.settings  # its name and checkpoint_steps may differ
     weights, averages, learned = (_select_prefix(stored, prefix) for prefix in ("weights.", "average.", "loss."))
     tensors.check_state(path, weights, get_trained_state(module))
     tensors.check_state(path, averages, weight_average.state)
@@ -117,6 +129,29 @@ def load_state(
                 key: value if key == "step" else value.to(parameter.device) for key, value in own.items()
             }
     return progress
+
+
+def _list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """List the keys of a recipe that differ from those of a state: `optimiser.lr (0.01, now 0.02)`."""
+    if not before:  # a state from before recipes were saved in it
+        return []
+    old, new = _flatten_table(before), _flatten_table(after)
+    keys = [key for key in dict.fromkeys([*old, *new]) if key not in UNHASHED and old.get(key) != new.get(key)]
+    return [f"{key} ({_format_setting(old, key)}, now {_format_setting(new, key)})" for key in keys]
+
+
+def _flatten_table(value: Any, key: str = "") -> dict[str, Any]:
+    """Flatten nested tables and lists of tables to values by dotted key, as `--set` names them."""
+    if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
+        value = {str(index): each for index, each in enumerate(value)}
+    if not (isinstance(value, Mapping) and value):
+        return {key: value}
+    prefix = f"{key}." if key else ""
+    return {name: each for part in value for name, each in _flatten_table(value[part], prefix + part).items()}
+
+
+def _format_setting(settings: Mapping[str, Any], key: str) -> str:
+    return textwrap.shorten(json.dumps(settings[key]), 60, placeholder=" ...") if key in settings else "not set"
 
 
 def _list_parameters(module: nn.Module, loss_parameters: Mapping[str, nn.Parameter]) -> list[tuple[str, nn.Parameter]]:

@@ -10,6 +10,9 @@ import typer
 from anybind.commandline import AsJson, SkippedFiles, StoreFlag, open_store, print_json, print_table, print_text
 from anybind.plugin import ranks
 
+INTERRUPTED = 130
+"""Exit code of a run that Ctrl-C ended."""
+
 
 def train(
     recipe: Annotated[Path, typer.Argument(help="Recipe, a TOML file.")],
@@ -32,13 +35,23 @@ def train(
     store: StoreFlag = True,
     as_json: AsJson = False,
 ) -> None:
-    """Train an encoder into a frozen embedding space, by a recipe."""
+    """Train an encoder into a frozen embedding space, by a recipe.
+
+    Exit codes: 0 if the run is finished, 2 for invalid arguments or input, 130 if interrupted.
+    """
     from anybind_train.training import train as train_from_recipe  # imports torch
 
-    result = train_from_recipe(
-        recipe, data, output, overrides=overrides or (), seed=seed, resume=resume, teacher_cache=teacher_cache,
-        device=device, devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
-    )  # fmt: skip
+    try:
+        result = train_from_recipe(
+            recipe, data, output, overrides=overrides or (), seed=seed, resume=resume, teacher_cache=teacher_cache,
+            device=device, devices=devices, nodes=nodes, strategy=strategy, store=open_store(store),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        if not ranks.get_rank():
+            saved = (output / "state.safetensors").is_file()
+            hint = "repeat the command with --resume to resume it" if saved else "no state was saved yet"
+            print_text(f"interrupted: {output}: {hint}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     if ranks.get_rank():
         return
     record, metric = result.record, result.main_metric

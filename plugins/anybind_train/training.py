@@ -11,7 +11,7 @@ from typing import Any
 
 from anybind import EmbeddingStore
 from anybind.plugin import BadInput, files
-from anybind_train.devices import make_fabric
+from anybind_train.devices import explain_lost_process, make_fabric
 from anybind_train.engine import TrainingRun
 from anybind_train.linear_probe import train_linear_probe
 from anybind_train.recipe import Recipe
@@ -74,7 +74,7 @@ def train(
 
     Raises:
         BadInput: the recipe or the data cannot be read, `resume` without a run, or a loss that is not finite (the last
-            good state is kept).
+            good state is kept), or another process of the run has ended.
         BadOption: an invalid value in the recipe, or `output` has a run and `resume` is not given.
         UnknownName, SpaceMismatch: a part of the recipe is not installed, or does not fit.
     """
@@ -88,7 +88,7 @@ def train(
         return TrainingResult(Path(record["weights"]), record["encoder"], {"top1": record["top1"]}, "top1", record)
     fabric = make_fabric(recipe.precision, device, devices=devices, num_nodes=nodes, strategy=strategy)
     fabric.launch()
-    with _lock_folder(output) if fabric.is_global_zero else nullcontext():
+    with _lock_folder(output) if fabric.is_global_zero else nullcontext(), explain_lost_process():
         run = TrainingRun(
             recipe,
             folder,

@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -13,6 +14,7 @@ import anybind
 from anybind.errors import BadInput, BadOption
 from anybind.files import atomic_path, check_output, list_files, open_image, portable_name
 from anybind.tables import hash_settings
+from anybind.tensors import write_tensors
 
 
 def test_a_failed_block_leaves_the_former_file_only(tmp_path):
@@ -39,6 +41,12 @@ def test_the_file_gets_the_permissions_of_any_new_file(tmp_path):
     with atomic_path(tmp_path / "f") as temporary:
         temporary.write_text("x")
     assert (tmp_path / "f").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+def test_tensors_get_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "ordinary").touch()
+    write_tensors(tmp_path / "f.safetensors", {"a": np.zeros(3, np.float32)}, {})
+    assert (tmp_path / "f.safetensors").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 
 def test_a_link_is_followed_and_stays_a_link(tmp_path):

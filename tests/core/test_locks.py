@@ -174,6 +174,11 @@ def test_a_folder_is_complete_or_missing(tmp_path):
     with atomic_folder(tmp_path / "new") as temporary:
         (temporary / "file").write_text("whole")
     assert (tmp_path / "new" / "file").read_text() == "whole"
-    with pytest.raises(anybind.BadInput, match="cannot write"), atomic_folder(tmp_path / "new") as temporary:
-        (temporary / "file").write_text("other")
+    for path in (tmp_path / "new", tmp_path / "new" / "file"):
+        with pytest.raises(anybind.BadInput, match="it exists; choose another name"), atomic_folder(path):
+            pytest.fail("work was done before the check")
     assert (tmp_path / "new" / "file").read_text() == "whole"
+    (tmp_path / "empty").mkdir()
+    with atomic_folder(tmp_path / "empty") as temporary:
+        (temporary / "file").touch()
+    assert (tmp_path / "empty" / "file").is_file()

@@ -28,7 +28,6 @@ from anybind.commandline import (
     Start,
     StoreFlag,
     Stride,
-    Window,
     Workers,
     open_store,
     parse_options,
@@ -46,6 +45,15 @@ from anybind.result import Result
 from anybind.spec import ModalitySpec, TaskSpec
 from anybind.tables import parse_names
 from anybind.task import Task
+
+UndividedWindow = Annotated[
+    str,
+    typer.Option(
+        "--window",
+        help="Evaluate windows of recordings: 100ms, 5000ev (events), auto (length by content) or whole (one window)."
+        " [default: undivided recordings; with --start, --end, --stride, --roi or --filter as `classify`]",
+    ),
+]
 
 
 def evaluate(
@@ -80,7 +88,7 @@ def evaluate(
     as_json: AsJson = False,
     start: Start = "",
     end: End = "",
-    window: Window = "",
+    window: UndividedWindow = "",
     stride: Stride = "",
     roi: Region = "",
     filters: Filters = "",

@@ -14,6 +14,7 @@ from mteb.results import TaskResult
 
 from anybind.plugin import BadInput, files, tables
 from anybind_bench.cell import Cell, State
+from anybind_bench.encoders import merge_encoders
 from anybind_bench.mteb.metadata import BindingMeta, format_model_name, get_column
 from anybind_bench.results import SuiteResults, read_results
 
@@ -107,14 +108,10 @@ def _make_task_result(name: str, cells: Sequence[Cell]) -> TaskResult:
 
 def _describe_cells(binding: str, cells: Iterable[Cell]) -> BindingMeta:
     """Describe a binding by its results alone; raise `BadInput` for two encoders of a modality."""
-    encoders: dict[str, str] = {}
-    for cell in cells:
-        for modality, identity in (cell.result.encoders if cell.result else {}).items():
-            if encoders.setdefault(modality, identity) != identity:
-                raise BadInput(
-                    f"binding {binding!r}: results of two {modality} encoders ({encoders[modality]} and {identity});"
-                    " write their folders separately"
-                )
+    try:
+        encoders = merge_encoders(cell.result for cell in cells if cell.result)
+    except ValueError as error:
+        raise BadInput(f"binding {binding!r}: {error}; write their folders separately") from error
     return BindingMeta(
         loader=None,
         name=format_model_name(binding),

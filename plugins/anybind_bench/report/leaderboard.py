@@ -10,6 +10,7 @@ from pathlib import Path
 
 from anybind import AnybindError
 from anybind.plugin import BadInput, BadOption, BindingSpec, files, find_part, pages, tables
+from anybind_bench.encoders import merge_identities
 from anybind_bench.report.formatting import DASH, format_interval, format_metric, format_value
 from anybind_bench.report.merge import merge_results
 from anybind_bench.report.table import BindingRow, Column, MetricValue, SuiteTable, build_table
@@ -148,7 +149,7 @@ def _choose_name(row: BindingRow, rows_by_name: Mapping[str, Mapping[int, Bindin
     """Return the row's name, with a hash of its encoders if rows of that name have other encoders."""
     name, encoders = row.results.name, _collect_encoders([row])
     others = _collect_encoders(list(rows_by_name.get(name, {}).values()))
-    if any(others.get(modality, identity) != identity for modality, identity in encoders.items()):
+    if any(merge_identities(others.get(each, identity), identity) is None for each, identity in encoders.items()):
         return f"{name} ({tables.hash_settings(encoders)[:6]})"
     return name
 
@@ -156,7 +157,11 @@ def _choose_name(row: BindingRow, rows_by_name: Mapping[str, Mapping[int, Bindin
 def _collect_encoders(rows: Sequence[BindingRow]) -> dict[str, str]:
     """Return the identity of each encoder of finished cells, by modality."""
     results = [cell.result for row in rows for cell in row.results.cells.values() if cell.result]
-    return {modality: identity for result in results for modality, identity in result.encoders.items()}
+    encoders: dict[str, str] = {}
+    for result in results:
+        for modality, identity in result.encoders.items():
+            encoders[modality] = merge_identities(encoders.get(modality, identity), identity) or identity
+    return encoders
 
 
 def _read_source(source: Source) -> list[tuple[SuiteResults, CheckedSubmission | None]]:

@@ -195,7 +195,8 @@ def test_evaluation_on_windows_counts_abstentions_and_has_intervals_by_recording
     assert [row["answer"] for row in result["windows"]].count(None) == 2
     html = page.read_text()
     assert (html.count('class="right"'), html.count('class="none"'), html.count('class="wrong"')) == (8, 2, 0)
-    assert "windows" not in evaluate(cli, recordings)
+    assert "windows" not in evaluate(cli, recordings)  # as the help text says
+    assert "[default: undivided recordings;" in " ".join(cli("evaluate", "--help").out.split())
 
 
 def test_evaluation_prints_the_confusion_matrix(cli, recordings: Path):

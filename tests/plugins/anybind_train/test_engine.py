@@ -223,7 +223,10 @@ def test_the_command_prints_probes_and_files(command, tmp_path):
     assert "my run: 6 steps" in outcome.out
     assert "probe: top1" in outcome.out
     assert f"{tmp_path / 'run'}: weights, metrics.jsonl, training.png" in outcome.out.replace("\n", "")
-    assert json.loads((tmp_path / "run" / "result.json").read_text())["recipe_hash"] != ""
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["recipe_hash"] != ""
+    assert result["settings"]["seed"] == 4
+    assert result["versions"].keys() >= {"anybind", "python", "torch"}
 
 
 def test_the_probe_may_exclude_training_samples(world):

@@ -40,6 +40,7 @@ AUGMENTED = (*IMAGE, 'augment.image={"crop":[0.5,1.0],"flip":true}')
         (['data.0.classes=["disk"]'], "has no class 'disk'; did you mean 'disc'"),
         (["probe.task=zero-shto"], "there is no task 'zero-shto'; did you mean 'zero-shot'"),
         (["probe.metric=top2"], "has no metric 'top2'; did you mean 'top5' or 'top1'"),
+        (["probe.metric=event_to_image_median_rank"], "expected a metric whose higher values are better, got"),
         (["student.options.representation=papper"], "there is no representation 'papper'; did you mean 'paper'"),
         (["student.weights=absent.safetensors"], "cannot read absent.safetensors"),
         (["student.ema_decay=1"], "student.ema_decay: expected a number from 0 to below 1"),

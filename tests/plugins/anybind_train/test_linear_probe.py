@@ -25,6 +25,8 @@ def test_the_linear_probe_uses_the_weights_of_the_recipe(world, tmp_path):
     recipe = world.parse_recipe(*overrides, f"student.weights={tmp_path / 'encoder.safetensors'}")
     result = train_linear_probe(recipe, world.data, tmp_path / "trained", "cpu")
     assert result["encoder"] == encoder.identity != plain["encoder"]
+    assert result["settings"]["student"]["method"] == "linear-probe"
+    assert "torch" in result["versions"]
     heads = [load_file(tmp_path / folder / HEAD)["weight"] for folder in ("plain", "trained")]
     assert heads[0].shape == heads[1].shape == (3, 16)
     assert abs(heads[0] - heads[1]).max() > 1e-3

@@ -12,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from anybind.errors import BadOption
+from anybind.errors import BadInput, BadOption
 from anybind_train.checks import check_losses
+from anybind_train.devices import explain_lost_process
 from anybind_train.losses.weighted_sum import WeightedSum
 from anybind_train.metrics_log import read_log
 
@@ -96,3 +97,30 @@ def test_a_batch_size_that_processes_cannot_divide_is_rejected(world):
     with pytest.raises(BadOption, match="batch_size: expected a multiple of 2 processes, got 5"):
         check_losses(recipe, WeightedSum.from_recipe(recipe.losses), 2)
     check_losses(world.parse_recipe("batch_size=6"), WeightedSum.from_recipe(recipe.losses), 2)
+
+
+@pytest.mark.long
+def test_two_processes_train_low_rank_layers_on_windows_like_one(train, world, tmp_path):
+    options = '{"representation":"count-image","options":{"density":0.1},"windows":3}'
+    overrides = ("student.method=lora", "student.rank=2", f"student.options={options}", "epochs=1", "batch_size=18")
+    single = train(*overrides, output=tmp_path / "one")
+    assert any(len(single.run.data.load_student_input(number, 0, 0)) > 1 for number in range(18))
+    run_two_processes(world.recipe, world.data, tmp_path / "two", *overrides)
+    (line,) = (line for line in read_log(tmp_path / "two") if line["kind"] == "step")
+    assert [line["loss"]] == pytest.approx(single.read_losses(), abs=1e-5)
+    moments, expected = (
+        {name: each for name, each in load_file(output / "state.safetensors").items() if name.endswith(".exp_avg")}
+        for output in (tmp_path / "two", single.output)
+    )
+    assert moments.keys() == expected.keys()
+    assert any(bool(each.abs().max() > 1e-6) for each in expected.values())
+    for name, value in expected.items():
+        assert (moments[name] - value).abs().max() <= 1e-3 * value.abs().max() + 1e-7, name
+
+
+def test_a_process_whose_peer_has_ended_refers_to_its_error():
+    message = "[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:4250"
+    with pytest.raises(BadInput, match="another process of the run has ended: see its error"), explain_lost_process():
+        raise RuntimeError(message)
+    with pytest.raises(RuntimeError, match="other"), explain_lost_process():
+        raise RuntimeError("other")

@@ -140,6 +140,7 @@ def test_an_error_names_the_file_and_the_key(parse_recipe, change, message):
         ("optimiser.schedule=step", "optimiser.schedule: expected one of cosine, constant, got 'step'"),
         ("optimiser.lr=0", "optimiser.lr: expected a number above 0, got 0"),
         ("optimiser.lr=NaN", "optimiser.lr: expected a number above 0, got nan"),
+        ("optimiser.lr=Infinity", "optimiser.lr: expected a number above 0, got inf"),
         ("optimiser.base_batch=-1", "optimiser.base_batch: expected at least 0"),
         ("optimiser.momentum_target=1", "optimiser.momentum_target: expected m from 0 to below 1, got 1.0"),
         ("optimiser.momentum_target=-0.1", "optimiser.momentum_target: expected m from 0 to below 1"),

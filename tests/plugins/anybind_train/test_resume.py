@@ -275,14 +275,31 @@ def test_a_run_without_its_cache_can_be_resumed(train, interrupt_after, tmp_path
     assert_same_output(tmp_path / "run", tmp_path / "uninterrupted")
 
 
+def test_an_interrupted_command_says_how_to_go_on(command, tmp_path, monkeypatch):
+    def raise_interrupt(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("anybind_train.training.make_fabric", raise_interrupt)
+    ended = command(*IMAGE)
+    assert (ended.code, ended.out, ended.err.strip()) == (
+        130,
+        "",
+        f"interrupted: {tmp_path / 'run'}: no state was saved yet",
+    )
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "state.safetensors").touch()
+    assert command(*IMAGE, "--resume").err.strip().endswith("run: repeat the command with --resume to resume it")
+
+
 @pytest.mark.slow
 def test_a_run_that_cannot_be_resumed_is_one_line_and_unchanged(command, world, tmp_path):
     assert "run: no run to resume (state.safetensors is missing)" in command(*IMAGE, "--resume").error()
     assert command(*IMAGE).code == 0
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert "contains a run; resume it with --resume" in command(*IMAGE).error()
-    assert "started with other recipe" in command(*IMAGE, "optimiser.lr=2e-2", "--resume").error()
-    assert "started with other recipe" in command(*IMAGE, "--seed", "5", "--resume").error()
+    other = command(*IMAGE, "optimiser.lr=2e-2", "losses.1.weight=0.2", "--resume").error()
+    assert "another recipe: optimiser.lr (0.01, now 0.02), losses.1.weight (0.1, now 0.2); resume with" in other
+    assert "started with another recipe: seed (0, now 5);" in command(*IMAGE, "--seed", "5", "--resume").error()
     fewer = Path(shutil.copytree(world.data, tmp_path / "fewer"))
     (fewer / "images" / "disc" / "0.png").unlink()
     assert "started with other data" in command(*IMAGE, "--resume", data=fewer).error()

@@ -167,14 +167,14 @@ def test_a_missing_state_is_rejected(path):
         SmallRun(0).load(path)
 
 
-@pytest.mark.parametrize("other", ["recipe", "data"])
-def test_a_state_of_another_recipe_or_other_data_is_rejected(path, other):
+@pytest.mark.parametrize(("key", "other"), [("recipe", "another recipe"), ("data", "other data")])
+def test_a_state_of_another_recipe_or_other_data_is_rejected(path, key, other):
     run = SmallRun(0)
     run.step()
     run.save(path)
     before = {name: value.clone() for name, value in run.get_tensors().items()}
-    with pytest.raises(BadOption, match=f"the run was started with other {other}"):
-        run.load(path, **{other: "x"})
+    with pytest.raises(BadOption, match=f"the run was started with {other}"):
+        run.load(path, **{key: "x"})
     assert all(torch.equal(value, run.get_tensors()[name]) for name, value in before.items())
 
 

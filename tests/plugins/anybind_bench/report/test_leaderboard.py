@@ -86,6 +86,12 @@ def test_bindings_of_one_name_with_other_encoders_have_rows_of_their_own(folders
     assert len([row for row in board.rows if re.fullmatch(r"mini( \([0-9a-f]{6}\))?", row.name)]) == 2
 
 
+def test_bindings_whose_results_are_with_and_without_adapters_have_one_row(folders, results, evaluation, cell):
+    few_shot = cell(0, "own", metrics={"top1": 0.1}, encoders={"event": "own-event+c"})
+    board = build_leaderboard([*folders, results("more", [evaluation("Trees")], [few_shot], name="trees")])
+    assert [row.name for row in board.rows].count("own") == len(board.rows) - 2 == 1
+
+
 def test_page_is_offline_and_a_plain_table_without_script(cli, folders, tmp_path):
     result = cli("bench", "report", "--leaderboard", *folders, "-o", tmp_path / "l.html")
     assert (result.code, result.out.strip()) == (0, f"leaderboard: {tmp_path / 'l.html'} (3 bindings, 3 tasks)")

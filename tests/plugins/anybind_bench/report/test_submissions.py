@@ -51,6 +51,27 @@ def test_submission_states_the_origin_of_the_results(submitted, tmp_path):
     assert (valid.submission.binding, valid.results.cells[0].main_value) == ("mini", 0.5)
 
 
+def test_results_with_and_without_adapters_and_of_several_simulation_seeds_are_of_one_encoder(
+    results, evaluation, cell, tmp_path
+):
+    identities = ["a-b~0123456789ab+c", "a-b~ba9876543210+c", "a-b"]  # zero-shot by two seeds, few-shot
+    evaluations = [evaluation("Zero-shot", seeds=[0, 1]), evaluation("Few-shot")]
+    cells = [
+        cell(number, "mini", seed=seed, metrics={"top1": 0.5}, encoders={"event": identity})
+        for (number, seed), identity in zip([(0, 0), (0, 1), (1, 0)], identities, strict=True)
+    ]
+    folder = results("run", evaluations, cells, name="cars")
+    (path,) = write_submissions(folder, tmp_path / "board", **FIELDS)
+    assert json.loads(path.read_text())["encoders"] == {"event": "a-b+c"}
+    (valid,), problems = check_submissions(tmp_path / "board")
+    assert (len(valid.results.cells), problems) == (3, [])
+    for other in ("a-x", "a-b+d", "a-b~onnx-int8-0123456789ab"):
+        cells[2]["result"]["encoders"]["event"] = other
+        folder = results(f"run of {other}", evaluations, cells, name="cars")
+        with pytest.raises(BadInput, match=r"mini: results of two event encoders \(a-b\+c and a-"):
+            write_submissions(folder, tmp_path / "board", **FIELDS)
+
+
 def test_licence_is_the_installed_bindings_unless_given(results, evaluation, cell, tmp_path):
     folder = results("run", [evaluation("Cars")], [cell(0, "clip-vit-b-32", metrics={"top1": 0.5})])
     (path,) = write_submissions(folder, tmp_path / "board", command="c")
