@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anybind import EmbeddingStore
-from anybind.plugin import BadInput, files
+from anybind.plugin import BadInput, BadOption, files
 from anybind_train.devices import explain_lost_process, make_fabric
 from anybind_train.engine import TrainingRun
 from anybind_train.linear_probe import train_linear_probe
@@ -82,6 +82,8 @@ def train(
         recipe = Recipe.from_toml(Path(recipe), [*overrides, *([] if seed is None else [f"seed={seed}"])])
     folder, output = Path(data), Path(output)
     if recipe.student.method == "linear-probe":
+        if (output / "result.json").is_file():
+            raise BadOption(f"{output}: contains a run; choose another folder")
         binder = load_student_binder(recipe, device).with_store(store)
         with _lock_folder(output):
             record = train_linear_probe(recipe, folder, output, device, binder)

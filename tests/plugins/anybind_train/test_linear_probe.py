@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from safetensors.numpy import load_file
 
+from anybind.errors import BadOption
+from anybind_train import train
 from anybind_train.linear_probe import HEAD, train_linear_probe
 from anybind_train.student import load_student_binder
 
@@ -30,3 +33,14 @@ def test_the_linear_probe_uses_the_weights_of_the_recipe(world, tmp_path):
     heads = [load_file(tmp_path / folder / HEAD)["weight"] for folder in ("plain", "trained")]
     assert heads[0].shape == heads[1].shape == (3, 16)
     assert abs(heads[0] - heads[1]).max() > 1e-3
+
+
+def test_a_folder_that_contains_a_run_is_kept(world, tmp_path):
+    recipe = world.parse_recipe(
+        "student.method=linear-probe", 'probe.classes=["disc","bar","ring"]', "probe.held_out=true", "data.0.shots=3"
+    )
+    train(recipe, world.data, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()}
+    with pytest.raises(BadOption, match="contains a run; choose another folder"):
+        train(recipe, world.data, tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.*") if path.is_file()} == before
