@@ -90,7 +90,7 @@ def convert(
     """
     file, output, created = Path(file), Path(output), create_filters(filters)
     require_single_file(file, "convert_folder")
-    recording, time_range = None, TimeRange(start, end, absolute)
+    recording, time_range = None, TimeRange.parse(start, end, absolute)
     loses_events = created or not time_range.is_whole  # a whole recording can be converted in place
     files.check_output(output, inputs=[file] if loses_events else [])
     input_format = find_part(ReaderSpec, reader) if reader else readers.find_reader(file, options=options)

@@ -126,7 +126,7 @@ def render(
     transform = _create_representation(representation, options)
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
     stream = load_recording(recording, reader, reader_options or {})
-    stream = select_part(stream, name, TimeRange(start, end, absolute), roi, create_filters(filters))
+    stream = select_part(stream, name, TimeRange.parse(start, end, absolute), roi, create_filters(filters))
     frames = rate = window_us = None
     if suffix in IMAGE_SUFFIXES:
         size = _write_image(output, stream, transform)

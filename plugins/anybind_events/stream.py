@@ -22,7 +22,7 @@ from anybind_events.event_columns import (
     select_indices,
 )
 from anybind_events.filter import Filters, filter_events
-from anybind_events.time_range import TimeRange, parse_time, select_times
+from anybind_events.time_range import TimeRange, select_times
 from anybind_events.time_unit import TimeUnit
 from anybind_events.windows import divide_stream
 
@@ -167,7 +167,7 @@ class EventStream:
         Raises:
             BadOption: a time is neither a number nor a duration.
         """
-        time_range = TimeRange(parse_time("start", start), parse_time("end", end), absolute)
+        time_range = TimeRange.parse(start, end, absolute)
         selection = select_times(self, *time_range.resolve(int(self.t[0]) if len(self) else 0))
         if not len(selection):
             time_range.warn_empty("event stream", time_range.describe_recording(self))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import math
 import warnings
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from anybind_events.stream import EventStream
 
 Stream = TypeVar("Stream", bound="EventStream")
+FARTHEST_US = 1 << 62
+"""Later than any event: microseconds that stand for infinity."""
 
 
 class TimeRange(NamedTuple):
@@ -28,16 +31,25 @@ class TimeRange(NamedTuple):
         absolute: `start` and `end` are times on the recording's own clock instead.
     """
 
-    start: int | float | None = None
-    end: int | float | None = None
+    start: int | None = None
+    end: int | None = None
     absolute: bool = False
+
+    @classmethod
+    def parse(cls, start: object, end: object, absolute: bool = False) -> Self:
+        """Return the range of two times in microseconds: numbers, texts with a unit such as `10ms`, or None.
+
+        Raises:
+            BadOption: a time is neither a number nor a duration.
+        """
+        return cls(_parse_time("start", start), _parse_time("end", end), absolute)
 
     @property
     def is_whole(self) -> bool:
         """Whether the range is that of every recording."""
         return self.start is None and self.end is None
 
-    def resolve(self, first_us: int) -> tuple[int | float | None, int | float | None]:
+    def resolve(self, first_us: int) -> tuple[int | None, int | None]:
         """Return both times on the recording's own clock; `first_us` is the time of its first event."""
         offset = 0 if self.absolute else first_us
         return None if self.start is None else self.start + offset, None if self.end is None else self.end + offset
@@ -74,23 +86,20 @@ class TimeRange(NamedTuple):
         warnings.warn(f"{source}: no events {self.describe()}{hint}", AnybindWarning, stacklevel=3)
 
 
-def parse_time(name: str, value: object) -> int | float | None:
-    """Return a time in microseconds: a number, or a text with its unit; None as it is.
-
-    Raises:
-        BadOption: neither a number nor a duration; `name` is that of the option.
-    """
-    if isinstance(value, str):
-        return windows.parse_duration(value, windows.MICROSECONDS, name)
-    if isinstance(value, float | np.floating) and not np.isnan(value):
-        return float(value)
-    if value is not None and (value := convert_whole(given := value)) is None:
-        raise BadOption(f"{name}: expected microseconds or a duration such as 100ms, got {given!r}")
-    return value
-
-
-def select_times(stream: Stream, start_us: int | float | None, end_us: int | float | None) -> Stream:
+def select_times(stream: Stream, start_us: int | None, end_us: int | None) -> Stream:
     """Return the events with start <= t < end on the recording's own clock, a view."""
     first = 0 if start_us is None else bisect.bisect_left(stream.t, start_us)
     last = len(stream) if end_us is None else bisect.bisect_left(stream.t, end_us)
     return stream.slice_events(first, last)
+
+
+def _parse_time(name: str, value: object) -> int | None:
+    if isinstance(value, str):
+        return windows.parse_duration(value, windows.MICROSECONDS, name)
+    if isinstance(value, float | np.floating) and not np.isnan(value):
+        # An event at a whole time lies on the same side of the time that is rounded up.
+        return math.ceil(min(max(value, -FARTHEST_US), FARTHEST_US))
+    time_us = convert_whole(value)
+    if time_us is None and value is not None:
+        raise BadOption(f"{name}: expected microseconds or a duration such as 100ms, got {value!r}")
+    return time_us

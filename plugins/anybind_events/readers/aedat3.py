@@ -64,7 +64,8 @@ class Aedat3Reader(BinaryReader):
                 sources.
             BadOption: an invalid size, or an unknown source.
         """
-        recording, time_range = self._read_events(path, size, strict, source=source), TimeRange(start, end, absolute)
+        time_range = TimeRange.parse(start, end, absolute)
+        recording = self._read_events(path, size, strict, source=source)
         if time_range.is_whole or not len(recording):
             return recording
         selection = select_times(recording, *time_range.resolve(int(recording.t[0])))

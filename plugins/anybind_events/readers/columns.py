@@ -297,7 +297,7 @@ def make_read_method(chunks: Callable[..., Iterator[EventStream]]) -> Callable[.
     @functools.wraps(chunks)
     def read(reader: Reader, path: Path, **options: Any) -> EventStream:
         stream = join_streams(list(chunks(reader, path, count=ALL_EVENTS, **options)))
-        time_range = TimeRange(options.get("start"), options.get("end"), options.get("absolute", False))
+        time_range = TimeRange.parse(options.get("start"), options.get("end"), options.get("absolute", False))
         if not (time_range.is_whole or len(stream)):
             time_range.warn_empty(str(path))
         return stream

@@ -117,7 +117,7 @@ class Hdf5Reader(Reader):
             else:
                 reject_order(columns, map(str, events.fields or "xytp"))
             events.set_unit(time_unit, path)
-            sorts, time_range = on_disorder == "sort", TimeRange(start, end, absolute)
+            sorts, time_range = on_disorder == "sort", TimeRange.parse(start, end, absolute)
             first, last = (0, len(events)) if sorts else _find_range(events, time_range)
             batches = split_batches(events.read_batch, first, last)
             streams = build_streams(

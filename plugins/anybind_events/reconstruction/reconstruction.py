@@ -119,7 +119,7 @@ def reconstruct(
         require_single_file(recording, "reconstruct")
     name = "event" if isinstance(recording, EventStream) else os.fspath(recording)
     stream = load_recording(recording, reader, reader_options or {})
-    stream = select_part(stream, name, TimeRange(start, end, False), None, create_filters(filters))
+    stream = select_part(stream, name, TimeRange.parse(start, end), None, create_filters(filters))
     reconstructor = _create_reconstructor(stream, model, options)
     length = windows.WindowOptions(window=window or max(1, round(1e6 / fps)))
     n_frames = sum(1 for _ in divide_stream(stream, length))

@@ -344,6 +344,8 @@ def test_between_takes_durations_as_windows_do() -> None:
     stream = EventStream([0, 1, 2], [0, 1, 2], [5, 20_000, 40_005], [1, 0, 1], 4, 3)
     assert list(stream.between("10ms", "30ms").t) == [20_000]
     assert list(stream.between(np.int64(0), np.uint16(10)).t) == [5]
+    assert list(stream.between(10_000.5, float("inf")).t) == list(stream.between(10_001).t)
+    assert list(stream.between(float("-inf"), 20_000.5).t) == list(stream.between(0, 20_001).t)
 
 
 def pickle_and_load(stream: EventStream) -> EventStream:

@@ -96,6 +96,17 @@ def test_start_and_end_select_the_same_events_as_between(
     assert list_contents(relative) == list_contents(select_silently(stream.between, start, end))
 
 
+def test_times_of_a_range_have_a_unit_or_are_microseconds(tmp_path: Path) -> None:
+    anybind.write(make_stream(5000), path := tmp_path / "a.h5")
+    expected = list_contents(anybind.read(path, start=1000, end=3001))
+    for start, end in (("1ms", "3001us"), (np.int32(1000), 3000.5), (999.5, np.float32(3001))):
+        assert list_contents(anybind.read(path, start=start, end=end)) == expected
+    assert list_contents(anybind.read(path, end=float("inf"))) == list_contents(anybind.read(path))
+    for value in ("soon", float("nan"), True, [1]):
+        with pytest.raises(BadOption, match="start: expected"):
+            anybind.read(path, start=value)
+
+
 def test_only_the_data_of_the_time_range_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = make_stream(300_000)
     Hdf5Reader().write(stream, tmp_path / "long.h5")
