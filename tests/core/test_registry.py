@@ -321,6 +321,7 @@ def test_an_external_task_and_dataset_are_evaluated_by_the_command_with_options(
     assert "(options: of)" in wrong.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_demo_works_beside_a_broken_plugin(make_distribution, run_anybind, tmp_path):
     site = make_distribution("wreck", {"wreck": "wreck_plugin"}, {"wreck_plugin": "raise RuntimeError('kaput')"})

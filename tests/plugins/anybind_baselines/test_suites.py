@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["eventclip", "eventbind"])
+@pytest.mark.parametrize("method", [pytest.param("eventclip", marks=pytest.mark.long), "eventbind"])
 def test_a_suite_runs(method: str, data: Path, clip: str, cli, tmp_path: Path, monkeypatch) -> None:
     """Zero-shot, 1-shot and fine-tuned rows of every dataset; those of 2 and 5 shots differ in one number."""
     monkeypatch.setattr("anybind_train.engine.draw_curves", lambda *arguments: None)

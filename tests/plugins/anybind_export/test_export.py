@@ -90,7 +90,7 @@ def test_openvino_gives_the_same_embeddings_and_identity(export_tiny, images):
         anybind.load(f"onnx:{report.folder}")
 
 
-@pytest.mark.parametrize("backend", ["onnx", "openvino"])
+@pytest.mark.parametrize("backend", ["onnx", pytest.param("openvino", marks=pytest.mark.long)])
 def test_half_precision_halves_the_files(backend, tmp_path):
     sizes = []
     for precision in ("fp32", "fp16"):

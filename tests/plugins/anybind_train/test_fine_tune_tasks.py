@@ -76,6 +76,7 @@ def test_the_encoder_is_fine_tuned_on_the_training_split_and_evaluated_on_the_te
     assert low < result.metrics["top1"] < high or result.metrics["top1"] in (0, 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_evaluation_uses_the_trained_encoder(binder, with_splits, tmp_path):
     """An overfitted encoder classifies copies of its training samples; an untrained one does not."""

@@ -163,6 +163,7 @@ def test_dropout_is_reproduced_after_resuming(train, interrupt_after, tmp_path, 
     assert_same_output(tmp_path / "run", tmp_path / "uninterrupted")
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_an_interruption_at_any_point_does_not_change_the_result(train, interrupt_after, tmp_path):
     overrides = (*RUNS["plain"], "probe.every=1", "checkpoint_steps=1", "batch_size=9", "student.ema_decay=0.5")
