@@ -10,6 +10,9 @@ from anybind.reader import list_suffixes
 from helpers.fuzzing.event_seeds import make_binary_seeds, make_columns
 from helpers.fuzzing.seeds import Seed, write_content
 
+MAT_TEXT_BYTES = 116
+"""Bytes at the beginning of a MATLAB file for a text, into which SciPy writes the time."""
+
 
 def make_archive_seeds() -> list[Seed]:
     """Make the seeds whose suffix a reader of events has; none if there are no such readers."""
@@ -29,22 +32,20 @@ def _make_bag_seeds() -> list[Seed]:
     ]
 
 
-def _make_mat_seeds() -> list[Seed]:
+def _write_mat(arrays: dict[str, object], packed: bool) -> bytes:
     from scipy.io import savemat
 
+    content = write_content(".mat", lambda path: savemat(path, arrays, do_compression=packed))
+    return b"MATLAB 5.0 MAT-file".ljust(MAT_TEXT_BYTES, b"\0") + content[MAT_TEXT_BYTES:]
+
+
+def _make_mat_seeds() -> list[Seed]:
     x, y, t, p = make_columns()
     table = np.stack([x, y, t, p], 1)
     columns = {"x": x[:, None] + 1, "y": y[:, None] + 1, "ts": t[:, None], "pol": p[:, None]}
     layouts = {"columns": columns, "struct": {"TD": {**columns, "p": p[:, None]}}, "table": {"events": table}}
     return [
-        Seed(
-            f"mat-{name}-{'packed' if packed else 'plain'}",
-            ".mat",
-            write_content(
-                ".mat", lambda path, arrays=arrays, packed=packed: savemat(path, arrays, do_compression=packed)
-            ),
-            "mat5",
-        )
+        Seed(f"mat-{name}-{'packed' if packed else 'plain'}", ".mat", _write_mat(arrays, packed), "mat5")
         for name, arrays in layouts.items()
         for packed in (False, True)
     ]
