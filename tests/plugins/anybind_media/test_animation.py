@@ -138,7 +138,7 @@ def test_truncated_animation_fails_after_its_last_frame(tmp_path: Path, format: 
     assert (count == 0) == (format == "webp")  # Pillow opens complete WebP files only
 
 
-@pytest.mark.parametrize("format", ["gif", pytest.param("webp", marks=pytest.mark.slow), "png"])
+@pytest.mark.parametrize("format", ["gif", pytest.param("webp", marks=[pytest.mark.slow, pytest.mark.long]), "png"])
 def test_any_damage_of_an_animation_raises_bad_input(tmp_path: Path, format: str) -> None:
     raw = save_animation(tmp_path / f"a.{format}").read_bytes()
     random, messages = np.random.default_rng(0), []

@@ -115,6 +115,7 @@ def test_classify_without_network_access_is_a_one_line_error(
     assert "local-dir:" in process.stderr
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_evaluate_zero_shot_prints_one_json_object(
     run_python: Callable[..., Any], model_folder: Path, tmp_path: Path, images: list[np.ndarray]

@@ -295,7 +295,7 @@ def test_an_incomplete_configuration_is_an_error_with_the_path(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("load", [load_image_encoder, load_text_encoder])
+@pytest.mark.parametrize("load", [pytest.param(load_image_encoder, marks=pytest.mark.long), load_text_encoder])
 def test_the_other_tower_does_not_stay_in_memory(model_folder: Path, load: Any) -> None:
     gc.collect()
     before = {id(each) for each in gc.get_objects() if isinstance(each, torch.nn.Parameter)}
