@@ -419,8 +419,8 @@ def test_a_generator_and_a_store_may_live_until_the_interpreter_ends(tmp_path):
     script = f"""
 import builtins, anybind
 store = anybind.EmbeddingStore({str(tmp_path)!r})
-builtins.kept = store, anybind.load("mini", store=store).embed_batches("text", map(str, range(99)), batch_size=1)
-next(builtins.kept[1])
+builtins.references = store, anybind.load("mini", store=store).embed_batches("text", map(str, range(99)), batch_size=1)
+next(builtins.references[1])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert done.stderr == ""
