@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with caltech101, esc10 and rgbd")
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--only", nargs="*", help="measure these encoders again, such as image or ViT-B/32")
+    parser.add_argument("--only", nargs="*", choices=(*MODALITIES, CLIP), help="measure these encoders again")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     measured = tuple(arguments.only or (*MODALITIES, CLIP))
