@@ -99,10 +99,11 @@ class LiveAnswer:
         """The label, or why there is none."""
         return self.answer.label or self.answer.inactivity
 
-    def to_dict(self) -> dict[str, object]:
-        """Return all fields but events and embedding, JSON-like; times in microseconds."""
+    def to_dict(self, score_name: str = "cosine") -> dict[str, object]:
+        """Return all fields but events and embedding, JSON-like; times in microseconds, scores under `score_name`."""
         scores = [
-            {"label": each.label, "score": each.score, "probability": each.probability} for each in self.answer.scores
+            {"label": each.label, score_name: each.score, "probability": each.probability}
+            for each in self.answer.scores
         ]
         inactivity = {"inactivity": self.answer.inactivity} if self.answer.inactivity else {}
         names = ("share", "event_rate", "latency_ms", "answer_rate", "encoder_calls", "counts")

@@ -149,7 +149,7 @@ class _Feed:
 
 def make_message(answer: LiveAnswer) -> bytes:
     """Make the message of server-sent events of an answer, with an image of the window."""
-    record = answer.to_dict()
+    record = answer.to_dict("score")
     record["scores"] = record["scores"][:TOP_LABELS]  # pyright: ignore[reportIndexIssue]
     record["state"] = format_state(answer)
     record["frame"] = _draw(answer.sample)

@@ -107,12 +107,12 @@ def watch(
     options = {name: value for name, value in replay.items() if value is not None} | parse_options(source_option)
     binder = load(binding, device=device, backend=backend)
     templates = prompts.choose_templates(binder, "text", prompt) if labels else None
-    summary = WatchSummary()
+    summary, score_name = WatchSummary(), "score" if fitted_head else "cosine"
     with contextlib.ExitStack() as stack:
-        write = stack.enter_context(_write_lines(output, source))
+        write = stack.enter_context(_write_lines(output, source, score_name))
         live_page = stack.enter_context(_serve_page(port, source)) if page else None
         shows: list[Show] = [live_page.show] if live_page else []
-        shows.append(stack.enter_context(_show_answers(as_lines, top_k)))
+        shows.append(stack.enter_context(_show_answers(as_lines, top_k, score_name)))
         answers = watch_source(
             source, label_names, window=window, stride=stride, head=fitted_head, binding=binder, templates=templates,
             queue=queue, drop=drop, timeout=timeout, filters=filters, source_options=options,
@@ -146,7 +146,9 @@ def _follow(
 
 
 @contextlib.contextmanager
-def _write_lines(path: Path | None, source: str) -> Iterator[Callable[[LiveAnswer | dict[str, object]], None]]:
+def _write_lines(
+    path: Path | None, source: str, score_name: str
+) -> Iterator[Callable[[LiveAnswer | dict[str, object]], None]]:
     """Yield a function that writes JSON lines to a file as they come; to none without a path.
 
     Raises:
@@ -159,7 +161,7 @@ def _write_lines(path: Path | None, source: str) -> Iterator[Callable[[LiveAnswe
         with files.check_output(path, inputs=[source]).open("w", encoding="utf-8") as file:
 
             def write(answer: LiveAnswer | dict[str, object]) -> None:
-                record = answer.to_dict() if isinstance(answer, LiveAnswer) else answer
+                record = answer.to_dict(score_name) if isinstance(answer, LiveAnswer) else answer
                 file.write(json.dumps(record) + "\n")
                 file.flush()
 
@@ -179,13 +181,13 @@ def _serve_page(port: int, source: str) -> Iterator[LivePage]:
 
 
 @contextlib.contextmanager
-def _show_answers(as_lines: bool, top_k: int) -> Iterator[Show]:
+def _show_answers(as_lines: bool, top_k: int, score_name: str) -> Iterator[Show]:
     """Yield a function that shows an answer: a table drawn in place on a terminal, a line otherwise."""
     if as_lines:
-        yield lambda answer: print_json(answer.to_dict())
+        yield lambda answer: print_json(answer.to_dict(score_name))
     elif sys.stdout.isatty():
         with LiveTable() as table:
-            columns = ("label", "score", "probability", "")
+            columns = ("label", score_name, "probability", "")
             yield lambda answer: table.draw(columns, _format_rows(answer, top_k), format_state(answer))
     else:
         yield lambda answer: print_text(_format_line(answer))
