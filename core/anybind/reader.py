@@ -299,8 +299,8 @@ def make_items(
     return {modality: list(itertools.islice(remaining, len(group))) for modality, group in groups.items()}
 
 
-def add_options(items: Sequence[Item], options: Mapping[str, object]) -> list[Item]:
-    """Return items of files with the options that their readers take; `BadOption` for one that no reader takes."""
+def add_options(items: Sequence[Item], options: Mapping[str, object], strict: bool = True) -> list[Item]:
+    """Return items of files with the options that their readers take; `BadOption` if none takes one and `strict`."""
     result, unused, names = list(items), set(options), set[str]()
     for number, item in enumerate(result if options else ()):
         with contextlib.suppress(AnybindError):  # an invalid file is reported when it is read
@@ -310,7 +310,7 @@ def add_options(items: Sequence[Item], options: Mapping[str, object]) -> list[It
             result[number] = replace(item, options={**item.options, **taken})
             names.add(reader.name)
             unused -= set(taken)
-    if names and unused:
+    if strict and names and unused:
         raise BadOption(f"no reader of these files ({', '.join(sorted(names))}) has an option {min(unused)!r}")
     return result
 

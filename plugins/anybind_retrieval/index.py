@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import Space, normalize
-from anybind.plugin import BadInput, BadOption, errors, files, tables
+from anybind.plugin import BadInput, BadOption, Item, errors, files, tables
 from anybind_retrieval.fragments import Fragment, parse_fragment
 
 VERSION = 1
@@ -62,6 +62,12 @@ class IndexEntry:
     def fragment(self) -> Fragment | None:
         """The part of a file; None for the line of a text file."""
         return parse_fragment(self.text)
+
+    def make_item(self, id: str) -> Item:
+        """Make the item to embed: the text, or the file with its reader options."""
+        if (fragment := self.fragment) is None:
+            return Item(id, self.text)
+        return Item(id, Path(self.path), options=fragment.reader_options)
 
     def get_state(self) -> str:
         """Return `missing` or `changed` if the file is no longer the embedded one; else an empty text."""

@@ -17,6 +17,7 @@ from anybind.commandline import (
     Filters,
     Precision,
     Processes,
+    ReaderOptions,
     Region,
     SkipInvalid,
     SkippedFiles,
@@ -26,6 +27,7 @@ from anybind.commandline import (
     Window,
     Workers,
     open_store,
+    parse_options,
     parse_windows,
     print_json,
     print_text,
@@ -78,6 +80,7 @@ def index(
     stride: Stride = "",
     roi: Region = "",
     filters: Filters = "",
+    reader_option: ReaderOptions = None,
 ) -> None:
     """Embed files into an index for `anybind search`, or update an index with new, changed and removed files."""
     check_location(output)
@@ -91,7 +94,7 @@ def index(
         report = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), rebuild=rebuild,
             vectors=vectors, truncate_dim=truncate_dim, on_bad=skipped.record if skip_invalid else None,
-            options=options,
+            options=options, reader_options=parse_options(reader_option),
         )  # fmt: skip
     finally:
         skipped.report()

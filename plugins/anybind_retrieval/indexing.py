@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import Binder, EmbeddingStore, Space, load
-from anybind.plugin import BadInput, BadOption, Item, errors, files, loops, windows
+from anybind.plugin import BadInput, BadOption, errors, files, loops, windows
 from anybind.plugin import modalities as known_modalities
 from anybind_retrieval import lance_index
 from anybind_retrieval.file_index import SUFFIX, FileIndex, FileIndexWriter
@@ -73,6 +73,7 @@ def build_index(
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
     options: windows.WindowOptions | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> IndexReport:
     """Embed files and write an index for `search`, or update an existing index.
 
@@ -97,10 +98,12 @@ def build_index(
             raises and the existing index stays.
         options: part of each recording, and its windows: each is an entry. [default: windows for event recordings of
             more than 0.6 s and sounds of more than 10 s]
+        reader_options: JSON-like options for the readers that take them, such as the `time_unit` of text files; a file
+            that was indexed with other ones is embedded again.
 
     Raises:
-        BadOption: an output of another suffix, a modality that the binding does not embed, or `vectors` or
-            `truncate_dim` that are invalid or not those of the existing index.
+        BadOption: an output of another suffix, a modality that the binding does not embed, a reader option that no
+            file takes, or `vectors` or `truncate_dim` that are invalid or not those of the existing index.
         BadInput: a file is invalid, or the index would be empty, is damaged, or is not writable.
         SpaceMismatch, WeightsMismatch: the index was built with other encoders; use `rebuild`.
         MissingExtra: a `.lance` index needs LanceDB.
@@ -114,6 +117,7 @@ def build_index(
         [os.fspath(path) for path in files.list_paths(texts)],
         map_modalities(binder, modalities),
         options or windows.WindowOptions(),
+        reader_options or {},
     )
     stored_as = IndexFormat(vectors, truncate_dim)
     stored_as.check(location)
@@ -288,7 +292,7 @@ def _embed_whole(
     by_id: dict[str, list[IndexEntry]] = {}  # several files may have the same line of text
     for entry in entries:
         by_id.setdefault(entry.name, []).append(entry)
-    items = (Item(id=id, source=group[0].text or Path(group[0].path)) for id, group in by_id.items())
+    items = (group[0].make_item(id) for id, group in by_id.items())
     target = sources.encoder_modalities[modality]
     seed = get_derive_seed(modality, target)
     for batch in binder.embed_batches(target, items, batch_size=batch_size, derive_seed=seed, on_bad=on_bad):
@@ -307,13 +311,14 @@ def _embed_windows(
     """Yield the entries of the windows of each recording with their vectors."""
     options = sources.get_windows(modality)
     by_name = {entry.name: entry for entry in entries}
-    items = (Item(id=name, source=Path(entry.path)) for name, entry in by_name.items())
+    items = (entry.make_item(name) for name, entry in by_name.items())
     recordings = windows.embed_windows(binder, modality, items, options, batch_size=batch_size, on_bad=on_bad)
     for recording in recordings:
         group = []
         for number in recording.embedded:
             window = recording.windows[number]
-            times = () if recording.is_whole else (window.start_us, window.end_us)
-            group.append(replace(by_name[recording.item.id], text=str(Fragment(options, *times))))
+            times = (None, None) if recording.is_whole else (window.start_us, window.end_us)
+            fragment = Fragment(options, *times, recording.item.options)
+            group.append(replace(by_name[recording.item.id], text=str(fragment)))
         if group:
             yield group, recording.embeddings.vectors

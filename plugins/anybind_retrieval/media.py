@@ -57,7 +57,7 @@ def make_preview(modality: str, entry: IndexEntry) -> MediaPreview:
     if state == "missing":
         return MediaPreview(name, folder, note=note)
     try:
-        sample = read(path, reader=readers.find_reader(path, modality).name)
+        sample = read(path, reader=readers.find_reader(path, modality).name, **fragment.reader_options)
         kind = modalities.find_modality(modality)
         if fragment.start_us is not None:
             sample = next(window.sample for window in kind.split(sample, fragment.selection))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anybind import Binder, Embeddings
-from anybind.plugin import BadInput, BadOption, errors, modalities, readers, windows
+from anybind.plugin import BadInput, BadOption, Item, errors, modalities, readers, windows
 from anybind_retrieval.index import make_absolute
 from anybind_retrieval.indexing import get_derive_seed
 from anybind_retrieval.sources import TEXT
@@ -38,9 +38,16 @@ class Query:
         """The absolute path of the file, if any."""
         return frozenset({self.path} - {""})
 
-    def embed(self, binder: Binder, options: windows.WindowOptions | None = None) -> Embeddings:
-        """Embed the query: one row, of a recording the mean over its windows."""
-        item = self.source if self.modality == TEXT else Path(self.source)
+    def embed(
+        self,
+        binder: Binder,
+        options: windows.WindowOptions | None = None,
+        reader_options: Mapping[str, object] | None = None,
+    ) -> Embeddings:
+        """Embed the query, with those reader options that it takes: one row, the mean over windows."""
+        item: str | Item = self.source
+        if self.modality != TEXT:
+            (item,) = readers.add_options([Item(self.source, Path(self.source))], reader_options or {}, strict=False)
         seed = get_derive_seed(self.modality, self.embedded_as)
         if not modalities.has_windows(self.embedded_as):
             return binder.embed(self.embedded_as, [item], derive_seed=seed)
@@ -90,9 +97,14 @@ class JointQuery:
         """The absolute paths of the files."""
         return frozenset().union(*(part.paths for part in self.parts))
 
-    def embed(self, binder: Binder, options: windows.WindowOptions | None = None) -> Embeddings:
+    def embed(
+        self,
+        binder: Binder,
+        options: windows.WindowOptions | None = None,
+        reader_options: Mapping[str, object] | None = None,
+    ) -> Embeddings:
         """Embed the query: one row, the weighted mean of its parts' embeddings."""
-        return Embeddings.fuse([part.embed(binder, options) for part in self.parts], self.weights)
+        return Embeddings.fuse([part.embed(binder, options, reader_options) for part in self.parts], self.weights)
 
 
 def parse_joint_query(

@@ -14,6 +14,7 @@ from anybind.commandline import (
     Device,
     End,
     Filters,
+    ReaderOptions,
     Region,
     SkipInvalid,
     SkippedFiles,
@@ -37,6 +38,8 @@ from anybind_retrieval.reranking import RERANK_TOP_K
 from anybind_retrieval.searching import SearchResults
 from anybind_retrieval.searching import search as search_files
 
+PARTS = ("text", "image", "event", "sound", "depth", "video")
+"""Modalities of the parts of a joint query."""
 Part = Annotated[list[str] | None, typer.Option(help="Search for this as well, embedded as this modality; repeatable.")]
 
 
@@ -78,6 +81,7 @@ def search(
     stride: Stride = "",
     roi: Region = "",
     filters: Filters = "",
+    reader_option: ReaderOptions = None,
 ) -> None:
     """Rank files by their similarity with a text, another file, or both, each modality separately.
 
@@ -87,20 +91,17 @@ def search(
     if output is not None:
         files.check_output(output, files.PAGE_SUFFIXES)
     options, skipped = parse_windows(start, end, window, stride, roi, filters), SkippedFiles()
-    parts = {
-        "text": query_text, "image": query_image, "event": query_event, "sound": query_sound, "depth": query_depth,
-        "video": query_video,
-    }  # fmt: skip
-    joint = {modality: sources for modality, sources in parts.items() if sources}
+    parts = zip(PARTS, (query_text, query_image, query_event, query_sound, query_depth, query_video), strict=True)
+    joint = {modality: sources for modality, sources in parts if sources}
     if query and joint:
         raise BadOption("give one query, or several as --query-text, --query-image, ...")
     try:
         results = search_files(
             joint or query, gallery, weights=parse_options(query_weight), modalities=modality or (),
-            embed_as=embed_as, top_k=top_k, mixed=mixed,
-            calibrate=calibrate, rerank=rerank, rerank_options=parse_options(rerank_option),
-            rerank_top_k=rerank_top_k, binding=binding, approximate=approximate, device=device, backend=backend,
-            store=open_store(store), on_bad=skipped.record if skip_invalid else None, options=options,
+            embed_as=embed_as, top_k=top_k, mixed=mixed, calibrate=calibrate, rerank=rerank,
+            rerank_options=parse_options(rerank_option), rerank_top_k=rerank_top_k, binding=binding,
+            approximate=approximate, device=device, backend=backend, store=open_store(store), options=options,
+            on_bad=skipped.record if skip_invalid else None, reader_options=parse_options(reader_option),
         )  # fmt: skip
         if output is not None:
             results.save_page(output)

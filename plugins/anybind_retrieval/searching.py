@@ -9,7 +9,7 @@ from numbers import Integral
 from pathlib import Path
 
 from anybind import Binder, Embeddings, EmbeddingStore, list_bindings, load
-from anybind.plugin import BadInput, BadOption, Head, errors, files, tables, windows
+from anybind.plugin import BadInput, BadOption, Head, Item, errors, files, readers, tables, windows
 from anybind_retrieval.calibration import BACKGROUND_TEXTS, MAX_FILES, MAX_QUERIES, estimate_background
 from anybind_retrieval.index import Index, is_uri, make_absolute
 from anybind_retrieval.indexing import exists, is_lance, load_indexed_encoder, map_modalities, open_index, update_index
@@ -71,6 +71,7 @@ def search(
     store: EmbeddingStore | None = None,
     on_bad: errors.OnBad | None = None,
     options: windows.WindowOptions | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> SearchResults:
     """Rank files by cosine similarity with a text, a file, or both, each modality separately or all together.
 
@@ -78,8 +79,7 @@ def search(
     that is not better than chance for its modality is marked as weak. See `anybind_retrieval.calibration`.
 
     Args:
-        query: a text or a path (a `Path` or an existing path is a file), or a joint query by modality: see
-            `Binder.embed`.
+        query: a text or a path (a `Path` or an existing path is a file), or a joint query: see `Binder.embed`.
         weights: of a joint query: weight of a modality. [default: 1]
         gallery: an index of `build_index`, or a folder; the index of a folder is stored in the user's cache and
             updated first.
@@ -87,7 +87,7 @@ def search(
         embed_as: `text` to force a text query, or the modality to embed the query file as.
         top_k: number of hits: of each modality, or in total if `mixed`.
         mixed: rank the files of all modalities together.
-        calibrate: rank mixed results by calibrated scores; False for raw cosine similarities.
+        calibrate: rank mixed results by calibrated scores, not by raw cosine similarities.
         rerank: a ranking head, by name or file, that re-ranks the hits, such as `query-expansion`.
         rerank_options: options of a head given by name or file.
         rerank_top_k: number of hits of each modality, by cosine similarity, that the head re-ranks; at least `top_k`.
@@ -97,28 +97,30 @@ def search(
         store: embedding store to read from and write to, unless `binding` is a binder. [default: none]
         on_bad: called with id and error of each invalid file of a folder, which is skipped. [default: raise the error]
         options: windows of the recordings of a folder, and of the query, whose embedding is their mean.
+        reader_options: options for those readers of the query and of a folder's files that take them.
 
     Raises:
-        BadOption: a missing modality or binding, `top_k` below 1, unused windows, or options that exclude each other.
+        BadOption: a missing modality or binding, `top_k` below 1, or options without effect or that exclude each other.
         BadInput: a query that is empty or a sample, or a query file or an index that is missing or damaged.
         SpaceMismatch, WeightsMismatch: the index was built with other encoders than the binding's.
     """
     _check_options(mixed, rerank, approximate, gallery, top_k)
-    location, modalities = os.fspath(gallery), [modalities] if isinstance(modalities, str) else modalities
+    options, location = options or windows.WindowOptions(), os.fspath(gallery)
+    modalities = [modalities] if isinstance(modalities, str) else modalities
     index = None if _is_folder(location) else open_index(location, approximate=approximate)
-    if not isinstance(binding, Binder):
-        binding = _load_binder(binding, index, device, backend, store)
+    binding = binding if isinstance(binding, Binder) else _load_binder(binding, index, device, backend, store)
     sources, parsed = map_modalities(binding, modalities), _parse(query, weights, embed_as, map_modalities(binding))
-    _check_windows(options, index, parsed)
+    _check_reading(options, reader_options or {}, index, parsed)
     head = _load_ranking_head(rerank, rerank_options, binding)
     if index is None:
-        index = _update_folder_index(location, binding, sources, on_bad, options)
+        folder = IndexSources([location], [], sources, options, reader_options or {}, parsed.paths)
+        index = _update_folder_index(location, binding, folder, on_bad)
     sizes = {name: index.count_entries(name) for name in _select_modalities(index, binding, modalities)}
-    embedded = _check_query(index, binding, parsed.embed(binding, options), sizes)
+    embedded = _check_query(index, binding, parsed.embed(binding, options, reader_options), sizes)
     ranked = _rank_modalities(index, embedded, sizes, top_k, head, rerank_top_k, parsed.paths)
     hits = _calibrate_hits(index, binding, embedded, ranked, sizes)
-    merged = tuple(_merge_hits(hits, calibrate)[:top_k] if mixed else hits)
-    return SearchResults(parsed, location, index, merged, mixed, mixed and calibrate, sizes)
+    hits = _merge_hits(hits, calibrate)[:top_k] if mixed else hits
+    return SearchResults(parsed, location, index, tuple(hits), mixed, mixed and calibrate, sizes)
 
 
 def _check_options(
@@ -137,9 +139,19 @@ def _is_folder(location: str) -> bool:
     return not is_uri(location) and not is_lance(location) and Path(location).is_dir()
 
 
-def _check_windows(options: windows.WindowOptions | None, index: Index | None, query: Query | JointQuery) -> None:
-    if options and not options.is_default and index is not None and not query.paths:
-        raise BadOption("windows have no effect: an index has those it was built with, and a text has none")
+def _check_reading(
+    options: windows.WindowOptions,
+    reader_options: Mapping[str, object],
+    index: Index | None,
+    query: Query | JointQuery,
+) -> None:
+    """Raise `BadOption` for windows and reader options that have no effect in a search of an index."""
+    if index is None:
+        return
+    if (reader_options or not options.is_default) and not query.paths:
+        name = "reader options" if options.is_default else "windows"
+        raise BadOption(f"{name} have no effect: an index has those it was built with, and a text has none")
+    readers.add_options([Item(path, Path(path)) for path in query.paths], reader_options)
 
 
 def _parse(
@@ -277,13 +289,7 @@ def _get_binding_name(index: Index | None) -> str:
     return name
 
 
-def _update_folder_index(
-    folder: str,
-    binder: Binder,
-    encoder_modalities: Mapping[str, str],
-    on_bad: errors.OnBad | None,
-    options: windows.WindowOptions | None,
-) -> Index:
+def _update_folder_index(folder: str, binder: Binder, sources: IndexSources, on_bad: errors.OnBad | None) -> Index:
     """Update the index of a folder in the user's cache, and open it."""
     path = str(_make_cache_path(folder, binder.name))
     previous, rebuild = None, False
@@ -292,7 +298,6 @@ def _update_folder_index(
             previous = open_index(path)
         except BadInput:  # damaged
             rebuild = True
-    sources = IndexSources([folder], [], encoder_modalities, options or windows.WindowOptions())
     try:
         update_index(path, previous, binder, sources, on_bad, rebuild=rebuild)
     except (errors.SpaceMismatch, errors.WeightsMismatch):  # the binding of this name has other encoders now

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from anybind import AnybindError
-from anybind.plugin import BadInput, errors, files, modalities, readers, windows
+from anybind.plugin import BadInput, BadOption, Item, errors, files, modalities, readers, windows
+from anybind_retrieval.fragments import WHOLE_FILE
 from anybind_retrieval.index import EntryKey, Index, IndexEntry, make_absolute
 
 TEXT = "text"
@@ -23,16 +25,31 @@ class IndexSources:
         texts: text files; each line is an entry.
         encoder_modalities: modality that files are embedded as, by the modality of the files.
         options: part of each recording, and its windows; modalities without windows ignore it.
+        reader_options: options for the readers that take them, JSON-like.
+        other_files: files that are not indexed, such as a query, whose readers may be those that take these options.
     """
 
     paths: Sequence[str]
     texts: Sequence[str]
     encoder_modalities: Mapping[str, str]
     options: windows.WindowOptions = field(default_factory=windows.WindowOptions)
+    reader_options: Mapping[str, object] = field(default_factory=dict)
+    other_files: Collection[str] = ()
 
     def __post_init__(self) -> None:
-        """Write out the settings of filters, so that another default or camera file gives other entries."""
+        """Write out the settings of filters and convert reader options to JSON's types, as entries have both.
+
+        Another default or camera file of filters gives other entries.
+
+        Raises:
+            BadOption: a reader option that is not JSON-like.
+        """
         object.__setattr__(self, "options", self.options.resolve_filters())
+        try:
+            stored = json.loads(json.dumps(dict(self.reader_options)))
+        except TypeError as error:
+            raise BadOption(f"reader_options: expected JSON-like values for an index: {error}") from error
+        object.__setattr__(self, "reader_options", stored)
 
     def get_windows(self, modality: str) -> windows.WindowOptions:
         """Return the options for files of a modality: those of derived samples and of images are the default."""
@@ -77,17 +94,21 @@ class IndexSources:
         by_path: dict[str, list[tuple[str, IndexEntry]]] = {}
         for (modality, _), entry in stored.items():
             by_path.setdefault(entry.path, []).append((modality, entry))
-        for path, is_explicit in self.list_files().items():
+        paths = self.list_files()
+        items = [Item(path, Path(path)) for path in (*paths, *self.other_files)]
+        for item in readers.add_options(items, self.reader_options)[: len(paths)]:
+            path, is_explicit = item.id, paths[item.id]
             try:
                 entry = IndexEntry.from_file(path)
                 matches = {
                     (modality, other.key)
                     for modality, other in by_path.get(path, ())
-                    if replace(other, text="") == entry and self._has_options(modality, other)
+                    if replace(other, text="") == entry and self._has_options(modality, other, item.options)
                 }
                 unchanged |= matches
                 if not matches and (modality := self._infer_modality(path, is_explicit)):
-                    pending.setdefault(modality, []).append(entry)
+                    text = str(replace(WHOLE_FILE, reader_options=item.options))
+                    pending.setdefault(modality, []).append(replace(entry, text=text))
             except AnybindError as error:
                 if on_bad is None:
                     raise
@@ -99,14 +120,14 @@ class IndexSources:
                 pending.setdefault(TEXT, []).append(entry)
         return pending, unchanged
 
-    def _has_options(self, modality: str, entry: IndexEntry) -> bool:
+    def _has_options(self, modality: str, entry: IndexEntry, reader_options: Mapping[str, object]) -> bool:
         """Return whether a stored entry of a file was made with the present options."""
-        fragment = entry.fragment
-        return fragment is not None and fragment.options == self.get_windows(modality)
+        fragment, options = entry.fragment, self.get_windows(modality)
+        return fragment is not None and (fragment.options, fragment.reader_options) == (options, reader_options)
 
     def _infer_modality(self, path: str, is_explicit: bool) -> str:
         """Return the modality of a file; an empty text for a file of a folder that has none of the modalities."""
-        inferred = readers.find_reader(path).spec.modality
+        inferred = readers.find_reader(path, options=self.reader_options).spec.modality
         if inferred in self.encoder_modalities:
             return inferred
         for modality in self.encoder_modalities:  # a 16-bit gray image is a depth map if only depth is indexed

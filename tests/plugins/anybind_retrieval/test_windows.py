@@ -93,3 +93,52 @@ def test_fragments_are_read_as_they_are_written():
     assert str(Fragment(WindowOptions(window="100ms"), 0, 250_000)) == "#t=0,0.25&window=100ms"
     for text in ("a line", "#hashtag of a line", "#t=1", "#t=a,b", "#roi=1,2"):
         assert parse_fragment(text) is None
+
+
+@pytest.fixture
+def texts_of_events(tmp_path: Path) -> Path:
+    """Write two recordings as text without the size of the sensor, and an image, whose reader takes no size."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for name, stream in {"bright": move_bar(90_000), "dark": move_bar(90_000, on=False)}.items():
+        rows = [f"{t},{x},{y},{p:d}" for t, x, y, p in zip(stream.t, stream.x, stream.y, stream.p, strict=True)]
+        (folder / f"{name}.csv").write_text("\n".join(["t,x,y,p", *rows]) + "\n")
+    anybind.write(np.full((8, 8, 3), 200, np.uint8), folder / "red.png")
+    return folder
+
+
+def test_an_index_has_the_reader_options_of_its_files(texts_of_events: Path, location: Path, tmp_path: Path):
+    def update(options: dict[str, object]) -> tuple[int, int, int]:
+        report = build_index(location, texts_of_events, binding=BINDING, reader_options=options)
+        assert report.entries == {"event": 2, "image": 1}
+        return report.counts.added, report.counts.unchanged, report.counts.removed
+
+    options = {"size": (64, 64), "time_unit": "us"}
+    assert update(options) == (3, 0, 0)
+    assert update(options) == (0, 3, 0)
+    assert update({"size": (80, 64), "time_unit": "us"}) == (2, 1, 2)
+    results = search("green", location, binding=BINDING, modalities=["event"])
+    assert {hit.entry.fragment.reader_options["size"][0] for hit in results.hits} == {80}
+    page = tmp_path / "p.html"
+    results.save_page(page)
+    assert page.read_text().count("data:image/") == 2
+
+
+def test_reader_options_of_a_search_are_those_of_the_folder_and_of_the_query(texts_of_events: Path, location: Path):
+    query, options = texts_of_events / "dark.csv", {"size": [64, 64]}
+    hits = search(query, texts_of_events, binding=BINDING, modalities=["event"], reader_options=options).hits
+    assert [Path(hit.path).name for hit in hits] == ["bright.csv"]
+    images = search(query, texts_of_events, binding=BINDING, modalities=["image"], reader_options=options).hits
+    assert [Path(hit.path).name for hit in images] == ["red.png"]
+    build_index(location, texts_of_events, binding=BINDING, reader_options=options)
+    assert len(search(query, location, binding=BINDING, modalities=["event"], reader_options=options).hits) == 1
+    for source, message in ((query, "no reader of these files"), ("green", "reader options have no effect")):
+        with pytest.raises(BadOption, match=message):
+            search(source, location, binding=BINDING, reader_options={"sise": [64, 64]})
+
+
+def test_reader_options_that_no_file_takes_or_that_cannot_be_stored_are_refused(texts_of_events: Path, location: Path):
+    for options, message in (({"sise": 3}, "no reader of these files"), ({"size": {64}}, "JSON-like")):
+        with pytest.raises(BadOption, match=message):
+            build_index(location, texts_of_events, binding=BINDING, reader_options=options)
+    assert not location.exists()
