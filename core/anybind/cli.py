@@ -76,7 +76,7 @@ def _claim_output(context: Any) -> None:
             context.with_resource(lock_output(path))
 
 
-def _get_path(parameter: Any, value: object) -> Path | None:
+def _get_path(parameter: object, value: object) -> Path | None:
     """Return the value of a parameter of type `Path`; None for others. Older versions of typer keep paths as texts."""
     if isinstance(value, str) and getattr(getattr(parameter, "type", None), "name", "") == "path":
         return Path(value)
@@ -110,10 +110,10 @@ def _find_command(name: str) -> Part[CommandSpec]:
 class CommandList(TyperGroup):
     """Core's commands and those of plugins, by their specs."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: object) -> list[str]:
         return sorted({*CORE_COMMANDS, *(part.name for part in list_parts(CommandSpec))})
 
-    def get_command(self, ctx: Any, cmd_name: str) -> LazyCommand | None:
+    def get_command(self, ctx: object, cmd_name: str) -> LazyCommand | None:
         for part in (*CORE_COMMANDS.values(), *list_parts(CommandSpec)):
             if part.name == cmd_name:
                 summary = escape_text(part.spec.summary)

@@ -72,7 +72,7 @@ class Dataset:
         modalities: Iterable[str] | None = None,
         classes: Iterable[str] | None = None,
         limit: int | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         """List the samples of a folder without reading them.
 
@@ -118,7 +118,7 @@ class Dataset:
         self.class_by_label = {name: name for name in classes}
         self.selected_labels = list(self.class_by_label)
 
-    def _set_options(self, options: Mapping[str, Any], limit: int | None) -> None:
+    def _set_options(self, options: Mapping[str, object], limit: int | None) -> None:
         own = (*(("split",) if self.split_names() else ()), *self.options)
         for option, value in options.items():
             if option not in own:
@@ -281,7 +281,7 @@ class Dataset:
             raise BadInput(f"{self.name} is published in one part: there is no {name!r}")
         return self.with_options(**{**self._selection, "split": name})
 
-    def with_options(self, **options: Any) -> Self:
+    def with_options(self, **options: object) -> Self:
         """Open the same folder with other options; the modalities stay unless given.
 
         Raises:
@@ -293,7 +293,7 @@ class Dataset:
         return type(self)(self.folder, **{"modalities": self.modalities, **options})
 
     @classmethod
-    def check(cls, folder: str | os.PathLike[str], **options: Any) -> tuple[SplitContents, ...]:
+    def check(cls, folder: str | os.PathLike[str], **options: object) -> tuple[SplitContents, ...]:
         """Count the samples of each split in a folder and list missing data, without reading samples.
 
         Args:
@@ -314,7 +314,7 @@ class Dataset:
         return hash_settings([list(self.classes), rows])
 
 
-def load_dataset(name: str, folder: str | os.PathLike[str], **options: Any) -> Dataset:
+def load_dataset(name: str, folder: str | os.PathLike[str], **options: object) -> Dataset:
     """Open a registered dataset in a local folder.
 
     Args:

@@ -147,7 +147,7 @@ class _Tensor:
     array: np.ndarray
 
 
-def _to_arrays(value: Any) -> Any:
+def _to_arrays(value: object) -> Any:
     """Replace torch tensors in lists, tuples and dicts by arrays."""
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(map(_to_arrays, value))
@@ -158,7 +158,7 @@ def _to_arrays(value: Any) -> Any:
     return value
 
 
-def _to_tensors(value: Any) -> Any:
+def _to_tensors(value: object) -> Any:
     """Undo `_to_arrays`."""
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(map(_to_tensors, value))

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from anybind.errors import AnybindError, BadInput, BadOption, PluginError
 from anybind.files import check_input, check_pointer
@@ -65,7 +64,7 @@ class FormatDetector:
         self.verdicts: dict[Part[ReaderSpec], bool | None] = {}
         self.failures: dict[Part[ReaderSpec], AnybindError] = {}
 
-    def find_reader(self, modality: str | None = None, options: Mapping[str, Any] | None = None) -> Part[ReaderSpec]:
+    def find_reader(self, modality: str | None = None, options: Mapping[str, object] | None = None) -> Part[ReaderSpec]:
         """Find the reader of the file; see `anybind.reader.find_reader`."""
         installed = registry().list_parts(ReaderSpec)
         by_suffix = _select_by_suffix(installed, self.suffix)
@@ -99,7 +98,7 @@ class FormatDetector:
         derived_from = (part.spec.derived_from for part in list_parts(ModalitySpec) if part.name == modality)
         return {modality}, {source for sources in derived_from for source in sources}
 
-    def _takes_options(self, part: Part[ReaderSpec], options: Mapping[str, Any]) -> bool:
+    def _takes_options(self, part: Part[ReaderSpec], options: Mapping[str, object]) -> bool:
         if part in self.failures:
             return False
         try:

@@ -72,7 +72,7 @@ class Embeddings:
         object.__setattr__(self, "vectors", vectors)
         object.__setattr__(self, "ids", ids)
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, object]) -> None:
         """Restore a copy or pickled embeddings; NumPy gives the vectors back writable."""
         vars(self).update(state)
         self.vectors.setflags(write=False)

@@ -76,7 +76,7 @@ class ExportPlan:
         return replace(self, encoder=encoder, options={name: inner, **options})
 
 
-def create_input(encoder: str, options: Mapping[str, Any], folder: str | Path) -> EncoderInput:
+def create_input(encoder: str, options: Mapping[str, object], folder: str | Path) -> EncoderInput:
     """Create the preprocessing of an exported encoder.
 
     Args:

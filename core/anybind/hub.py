@@ -222,7 +222,7 @@ class _Repository:
                 blob.replace(path)
 
 
-def _read_fingerprint(name: str, record: Mapping[str, Any]) -> Fingerprint:
+def _read_fingerprint(name: str, record: Mapping[str, object]) -> Fingerprint:
     """Read the size and hash of a file from the hub's record of it; raise `TransferError` if they are missing."""
     if not _is_safe_path(name):
         raise TransferError(f"the hub lists a file of an unsafe name, {name!r:.80}")

@@ -124,12 +124,12 @@ def _import_numba() -> Any:
         class Announcer(event.Listener):
             announced = False
 
-            def on_start(self, event: Any) -> None:
+            def on_start(self, event: object) -> None:
                 if not self.announced:
                     self.announced = True
                     sys.stderr.writelines(["compiling loops for this machine, once: later runs use the cache\n"])
 
-            def on_end(self, event: Any) -> None:
+            def on_end(self, event: object) -> None:
                 pass
 
         event.register("numba:compile", Announcer())

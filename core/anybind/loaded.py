@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from anybind.binder import Binder
 from anybind.binding import Binding, ConfiguredPart, find_binding
@@ -64,7 +64,7 @@ def load_encoder(
     batch_size: int = DEFAULT_BATCH_SIZE,
     workers: int | None = None,
     processes: bool = False,
-    **options: Any,
+    **options: object,
 ) -> Binder:
     """Load one registered encoder as a binder in the encoder's own space.
 

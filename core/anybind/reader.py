@@ -129,7 +129,7 @@ class SampleFile(os.PathLike[str]):
 
 
 def find_reader(
-    path: str | os.PathLike[str], modality: str | None = None, options: Mapping[str, Any] | None = None
+    path: str | os.PathLike[str], modality: str | None = None, options: Mapping[str, object] | None = None
 ) -> Part[ReaderSpec]:
     """Find the reader of a file; its `spec.modality` is the modality of the sample.
 
@@ -147,7 +147,7 @@ def find_reader(
     return FormatDetector(path if isinstance(path, Path) else Path(path)).find_reader(modality, options)
 
 
-def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: Any) -> Any:
+def read(path: str | os.PathLike[str], *, reader: str | Part[ReaderSpec] | None = None, **options: object) -> Any:
     """Read the sample in a file: an event recording to an `EventStream`, an image to an RGB array, and so on.
 
     Args:
@@ -194,7 +194,7 @@ def read_chunks(
     *,
     count: int = 1_000_000,
     reader: str | Part[ReaderSpec] | None = None,
-    **options: Any,
+    **options: object,
 ) -> Iterator[Any]:
     """Read a sample in chunks of about `count` entries (events, frames), so that a file may be larger than memory.
 
@@ -211,7 +211,7 @@ def read_chunks(
 
 
 def _resolve_reader(
-    path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None, options: Mapping[str, Any]
+    path: str | os.PathLike[str], reader: str | Part[ReaderSpec] | None, options: Mapping[str, object]
 ) -> tuple[Part[ReaderSpec], Path]:
     """Return the reader of a file, and its path: it is parsed once, which takes as long as to open a small file."""
     if isinstance(path, SampleFile):

@@ -117,11 +117,11 @@ def request_url(
 
 
 def _transfer(
-    request: urllib.request.Request, other_hosts: bool, items: queue.Queue[Any], stopped: threading.Event
+    request: urllib.request.Request, other_hosts: bool, items: queue.Queue[object], stopped: threading.Event
 ) -> None:
     """Put the response, the chunks of its body and b"" into a queue, or an exception, until stopped."""
 
-    def put(item: Any) -> bool:
+    def put(item: object) -> bool:
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
                 items.put(item, timeout=0.5)

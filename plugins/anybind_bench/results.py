@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from anybind import AnybindError, AnybindWarning, BadInput, Result
 from anybind.plugin import files, tables
@@ -67,7 +67,7 @@ class CellRow(TypedDict):
     result: Mapping[str, object] | None
 
 
-def parse_results(folder: Path, file: Path, table: Any) -> SuiteResults:
+def parse_results(folder: Path, file: Path, table: object) -> SuiteResults:
     """Parse the table of `results.json`; raise `BadInput` if it is damaged or of another version."""
     if not isinstance(table, Mapping) or "format" not in table:
         raise BadInput(f"{file}: not a results file of `anybind bench run`; choose another results folder")

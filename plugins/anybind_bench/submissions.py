@@ -197,7 +197,7 @@ def read_submission(path: str | os.PathLike[str], root: str | os.PathLike[str] |
 def _read_strict_json(path: Path) -> object:
     """Read JSON of limited size; raise `BadInput` for links, duplicate keys, NaN and infinity."""
 
-    def check_pairs(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    def check_pairs(pairs: Sequence[tuple[str, object]]) -> dict[str, Any]:
         table = dict(pairs)
         if len(table) < len(pairs):
             names = [name for name, _ in pairs]

@@ -55,7 +55,7 @@ class DividedSource(Protocol):
         queue: str | int | float = ...,
         drop: str = ...,
         timeout: float = ...,
-        filters: Any = ...,
+        filters: object = ...,
         warm_up: Callable[[Any], object] | None = ...,
     ) -> Iterator[Window]:
         """Divide what it sends into windows."""
@@ -164,8 +164,8 @@ def watch(
     queue: str | int | float = "1s",
     drop: str = "oldest",
     timeout: float = 10.0,
-    filters: Any = (),
-    source_options: Mapping[str, Any] | None = None,
+    filters: object = (),
+    source_options: Mapping[str, object] | None = None,
     warm_up: Callable[[LiveAnswer], object] | None = None,
 ) -> Iterator[LiveAnswer]:
     """Classify the windows of a live source by text labels (zero-shot), or by a fitted head, as they are complete.
@@ -212,7 +212,7 @@ def watch(
     return _classify_windows(windows, _WindowClassifier(binder, rank))
 
 
-def open_source(source: Source, options: Mapping[str, Any] | None = None) -> DividedSource:
+def open_source(source: Source, options: Mapping[str, object] | None = None) -> DividedSource:
     """Create the source that a path or a name stands for; see `watch`.
 
     Raises:
@@ -281,7 +281,7 @@ class _WindowClassifier:
             window.events,
         )
 
-    def _embed(self, sample: Any, id: str) -> Embeddings:
+    def _embed(self, sample: object, id: str) -> Embeddings:
         encoder = self._encoder
         self._encoder_calls += 1
         vectors = encoder.encode([encoder.preprocess(self._modality.as_sample(sample))])

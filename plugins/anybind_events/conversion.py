@@ -61,7 +61,7 @@ def convert(
     end: int | None = None,
     absolute: bool = False,
     filters: Filters = (),
-    **options: Any,
+    **options: object,
 ) -> Conversion:
     """Convert a recording, or a sample of another modality, to another file format.
 

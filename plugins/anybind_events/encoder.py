@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 import torch
 
@@ -67,7 +67,7 @@ class EventEncoder(TorchEncoder):
             self.load_weights(weights)
 
     @classmethod
-    def with_clamp(cls, options: Mapping[str, Any], clamp: float) -> dict[str, object]:
+    def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:
         return clamp_options(options, clamp)
 
     def preprocess(self, sample: EventStream) -> torch.Tensor:

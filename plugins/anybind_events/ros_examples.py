@@ -100,7 +100,7 @@ def _make_header(is_ros1: bool) -> Any:
     return types["std_msgs/msg/Header"](**({"seq": 1} if is_ros1 else {}), stamp=stamp, frame_id="cam")
 
 
-def write_bag(path: Path, messages: Mapping[str, Sequence[Any]], *, compression: str = "") -> None:
+def write_bag(path: Path, messages: Mapping[str, Sequence[object]], *, compression: str = "") -> None:
     """Write messages to a bag whose format is that of the suffix: `.bag`, `.db3` or `.mcap`.
 
     Args:
@@ -121,7 +121,7 @@ def write_bag(path: Path, messages: Mapping[str, Sequence[Any]], *, compression:
         _write_messages(writer, messages, is_ros1=True)
 
 
-def _write_ros2(path: Path, messages: Mapping[str, Sequence[Any]], compression: str) -> None:
+def _write_ros2(path: Path, messages: Mapping[str, Sequence[object]], compression: str) -> None:
     from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
     is_mcap = path.suffix == ".mcap"

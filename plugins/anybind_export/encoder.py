@@ -31,14 +31,14 @@ class GraphEncoder(export.OnnxEncoder):
         self.input, self.single = input, single
         self.reader_options, self.prompt_templates = input.reader_options, input.prompt_templates
 
-    def preprocess(self, sample: Any) -> Any:
+    def preprocess(self, sample: object) -> Any:
         """Preprocess a sample as the source does."""
         return self.input.preprocess(sample)
 
-    def collate(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+    def collate(self, inputs: Sequence[object]) -> dict[str, np.ndarray]:
         return self.input.collate(inputs)
 
-    def encode_raw(self, inputs: Sequence[Any]) -> np.ndarray:
+    def encode_raw(self, inputs: Sequence[object]) -> np.ndarray:
         """Encode a batch of preprocessed samples to (n, d) float32 vectors, not of norm 1."""
         if self.single:
             return np.concatenate([super(GraphEncoder, self).encode_raw([each]) for each in inputs])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,14 +29,14 @@ class MiniImageInput(export.EncoderInput):
 class MiniDepthInput(export.EncoderInput):
     """Depth maps as shaded disparity, for the preprocessing of an image encoder."""
 
-    def __init__(self, *, folder: Path, image: Mapping[str, Any]) -> None:
+    def __init__(self, *, folder: Path, image: Mapping[str, object]) -> None:
         self.image = export.create_nested_input(image, folder)
 
     def preprocess(self, sample: samples.DepthSample) -> object:
         """Preprocess a depth map, `metres` (height, width)."""
         return self.image.preprocess(render_depth(sample.metres, sample.fx))
 
-    def collate(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+    def collate(self, inputs: Sequence[object]) -> dict[str, np.ndarray]:
         return self.image.collate(inputs)
 
 

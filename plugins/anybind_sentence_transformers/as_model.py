@@ -76,7 +76,7 @@ class BinderModule(InputModule):
         """The binding's modalities, those of sentence-transformers by its names."""
         return [MODALITIES.get(modality, modality) for modality in self.binder.modalities]
 
-    def preprocess(self, inputs: Sequence[Any], prompt: str | None = None, **options: Any) -> dict[str, Any]:
+    def preprocess(self, inputs: Sequence[object], prompt: str | None = None, **options: object) -> dict[str, Any]:
         """Identify the modality of each input; files are read in `forward`.
 
         Raises:
@@ -116,7 +116,7 @@ class BinderModule(InputModule):
             raise BadInput(f'expected the modality of a path, such as {{"image": {os.fspath(value)!r}}}, got the path')
         return modalities.infer_modality(value), value
 
-    def forward(self, features: dict[str, Any], **options: Any) -> dict[str, Any]:
+    def forward(self, features: dict[str, Any], **options: object) -> dict[str, Any]:
         """Embed the items, each modality at once: `sentence_embedding` is (n, d) float32, of norm 1."""
         items: list[tuple[str, object]] = features["items"]
         vectors: dict[int, np.ndarray] = {}
@@ -131,7 +131,7 @@ class BinderModule(InputModule):
         """Return the dimension of the common space."""
         return self.binder.space(self.binder.modalities[0]).dim
 
-    def save(self, output_path: str, *args: Any, safe_serialization: bool = True, **options: Any) -> None:
+    def save(self, output_path: str, *args: object, safe_serialization: bool = True, **options: object) -> None:
         """Refuse: see `as_sentence_transformer`."""
         raise BadOption(
             "a binding wrapped as a sentence-transformers model cannot be saved: save_sentence_transformer(binder,"

@@ -89,7 +89,7 @@ class SentenceTransformerEncoder(TorchEncoder):
         is_shared = self._shared is not None and self.module is self._shared.module
         return self._shared.weights_hash if self._shared is not None and is_shared else super().weights_hash
 
-    def collate(self, inputs: Sequence[Any]) -> dict[str, Any]:
+    def collate(self, inputs: Sequence[object]) -> dict[str, Any]:
         """Run the model's processor on a batch of inputs of sentence-transformers."""
         options = {"processing_kwargs": {"video": {"do_sample_frames": False}}} if self.modality == "video" else {}
         with explain_errors(f"{self.folder.path}: cannot process {self.modality}"):

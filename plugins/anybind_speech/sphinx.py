@@ -136,7 +136,7 @@ class SphinxRecogniser:
                 raise BadOption(f"labels: {label!r} has no words, or the same as another label")
         return phrases
 
-    def _get_decoder(self, name: str, **options: Any) -> Any:
+    def _get_decoder(self, name: str, **options: object) -> Any:
         if not hasattr(self._local, name):
             settings = {"lm": None, "loglevel": "FATAL", **options}
             setattr(self._local, name, pocketsphinx.Decoder(samprate=float(RATE), **settings))

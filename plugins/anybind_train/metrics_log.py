@@ -109,7 +109,7 @@ def _open_tensorboard(folder: Path, step: int) -> SummaryWriter | None:
     return SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
 
-def draw_curves(lines: Sequence[Mapping[str, Any]], path: Path, title: str, metric: str) -> None:
+def draw_curves(lines: Sequence[Mapping[str, object]], path: Path, title: str, metric: str) -> None:
     """Plot the losses by step and the probe by epoch, as PNG."""
     import matplotlib as mpl
 

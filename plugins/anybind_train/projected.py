@@ -62,13 +62,13 @@ class ProjectedEncoder(TorchEncoder):
         if weights is not None:
             self.load_weights(weights)
 
-    def preprocess(self, sample: Any) -> Any:
+    def preprocess(self, sample: object) -> Any:
         return self.backbone.preprocess(sample)
 
-    def collate(self, inputs: Sequence[Any]) -> Any:
+    def collate(self, inputs: Sequence[object]) -> Any:
         return self.backbone.collate(inputs)
 
-    def features(self, batch: Any) -> torch.Tensor:
+    def features(self, batch: object) -> torch.Tensor:
         """Compute (n, d) features in the base's space, not of norm 1."""
         vectors = functional.normalize(self.backbone.features(batch).float(), dim=1)
         return self.module.get_submodule("projection")(vectors)

@@ -305,7 +305,7 @@ def _check_optimiser(config: OptimiserConfig) -> None:
         raise BadOption("optimiser.momentum_target: its update has no weight decay; set optimiser.weight_decay = 0")
 
 
-def _remove_defaults(settings: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+def _remove_defaults(settings: dict[str, Any], defaults: Mapping[str, object]) -> None:
     for name, default in defaults.items():
         if settings[name] == default:
             del settings[name]

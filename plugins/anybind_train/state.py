@@ -131,7 +131,7 @@ def load_state(
     return progress
 
 
-def _list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _list_changes(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
     """List the keys of a recipe that differ from those of a state: `optimiser.lr (0.01, now 0.02)`."""
     if not before:  # a state from before recipes were saved in it
         return []
@@ -140,7 +140,7 @@ def _list_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[s
     return [f"{key} ({_format_setting(old, key)}, now {_format_setting(new, key)})" for key in keys]
 
 
-def _flatten_table(value: Any, key: str = "") -> dict[str, Any]:
+def _flatten_table(value: object, key: str = "") -> dict[str, Any]:
     """Flatten nested tables and lists of tables to values by dotted key, as `--set` names them."""
     if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
         value = {str(index): each for index, each in enumerate(value)}
@@ -150,7 +150,7 @@ def _flatten_table(value: Any, key: str = "") -> dict[str, Any]:
     return {name: each for part in value for name, each in _flatten_table(value[part], prefix + part).items()}
 
 
-def _format_setting(settings: Mapping[str, Any], key: str) -> str:
+def _format_setting(settings: Mapping[str, object], key: str) -> str:
     return textwrap.shorten(json.dumps(settings[key]), 60, placeholder=" ...") if key in settings else "not set"
 
 

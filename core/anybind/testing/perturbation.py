@@ -81,7 +81,7 @@ def _find_values(root: object, base: type) -> Iterator[tuple[str, Any, Assign]]:
                         yield constant, constants[constant], functools.partial(constants.__setitem__, constant)
 
 
-def _walk(value: Any, name: str, assign: Assign, seen: set[int]) -> Iterator[tuple[str, Any, Assign]]:
+def _walk(value: object, name: str, assign: Assign, seen: set[int]) -> Iterator[tuple[str, Any, Assign]]:
     if _is_value(value):
         yield name.lstrip("."), value, assign
     elif value is not None and not isinstance(value, STATELESS_TYPES) and id(value) not in seen:
@@ -90,7 +90,7 @@ def _walk(value: Any, name: str, assign: Assign, seen: set[int]) -> Iterator[tup
             yield from _walk(item, name + label, assign_item, seen)
 
 
-def _find_items(value: Any, assign: Assign) -> Iterator[tuple[str, Any, Assign]]:
+def _find_items(value: object, assign: Assign) -> Iterator[tuple[str, Any, Assign]]:
     if isinstance(value, tuple):
         for number, item in enumerate(value):
             yield (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # pyright: reportMissingImports=false
 
 
-def iterate_undecoded(loader: DataLoader[Any] | Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def iterate_undecoded(loader: DataLoader[object] | Sequence[Mapping[str, object]]) -> Iterator[Mapping[str, Any]]:
     """Yield a loader's batches; audio and video of a `datasets.Dataset` as `{"bytes": ..., "path": ...}`."""
     import datasets
     from torch.utils.data import DataLoader

@@ -140,7 +140,7 @@ class MtebModelEncoder(Encoder):
         self._model = load_model(self.name, device)
         return self
 
-    def preprocess(self, sample: Any) -> object:
+    def preprocess(self, sample: object) -> object:
         """Convert a sample to the form of MTEB's columns."""
         convert: dict[str, Callable[[Any], object]] = {
             "image": PIL.Image.fromarray,
@@ -149,7 +149,7 @@ class MtebModelEncoder(Encoder):
         }
         return convert[self.modality](sample) if self.modality in convert else sample
 
-    def encode(self, inputs: Sequence[Any]) -> np.ndarray:
+    def encode(self, inputs: Sequence[object]) -> np.ndarray:
         column = get_column(self.modality)
         # A transform keeps samples as objects; columns of `datasets` would be encoded and decoded again.
         dataset = datasets.Dataset.from_dict({column: list(range(len(inputs)))})

@@ -91,7 +91,7 @@ class ZeroShotTask(AbsTaskZeroShotClassification):
     template: str
     input_column_name: str  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
+    def load_data(self, num_proc: int | None = None, **kwargs: object) -> None:
         """List the samples; files are read when they are embedded."""
         classes = list(self.source.classes)
         columns = {
@@ -112,7 +112,7 @@ class RetrievalTask(AbsTaskRetrieval):
     modality: str
     query: str
 
-    def load_data(self, num_proc: int | None = None, **kwargs: Any) -> None:
+    def load_data(self, num_proc: int | None = None, **kwargs: object) -> None:
         """List the samples; files are read when they are embedded."""
         ids = [item.id for item in self.source.items]
         columns = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -26,7 +26,7 @@ def simulate(
     fps: Annotated[float | None, typer.Option(help="Frames per second of a folder of frames. [default: 25]")] = None,
     seed: Seed = 0,
     as_json: AsJson = False,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Simulate the recording of an event camera that views an image, a video or a folder of frames."""
     simulation = simulate_recording(source, output, model=model, fps=fps, seed=seed, **options)

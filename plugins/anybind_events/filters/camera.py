@@ -114,7 +114,7 @@ def _make_camera(fields: Mapping[str, Any]) -> Camera:
     )
 
 
-def _get_numbers(fields: Mapping[str, Any], names: Sequence[str]) -> Sequence[float]:
+def _get_numbers(fields: Mapping[str, object], names: Sequence[str]) -> Sequence[float]:
     """Return the numbers of the first field that is there: of a matrix, or a list of numbers or rows."""
     name = next((name for name in names if name in fields), None)
     if name is None:

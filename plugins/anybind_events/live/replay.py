@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class Replay(LiveSource):
         speed: float | None = None,
         rate: float | None = None,
         loop: bool = False,
-        reader_options: Mapping[str, Any] | None = None,
+        reader_options: Mapping[str, object] | None = None,
     ) -> None:
         """Set the recording and the speed.
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
-from typing import IO, Any, ClassVar
+from typing import IO, ClassVar
 
 from anybind.plugin import BadInput, Reader
 from anybind_events.event_columns import MAX_SENSOR
@@ -53,7 +53,7 @@ class BinaryReader(Reader):
         """Parse the header of a file at its beginning; raise `BadInput` if it is invalid."""
 
     def _start_pass(
-        self, file: EventFile, path: Path, size: tuple[int, int] | None, **header_options: Any
+        self, file: EventFile, path: Path, size: tuple[int, int] | None, **header_options: object
     ) -> DecodingPass:
         file.seek(0)
         return DecodingPass(file, path, self.parse_header(file, path, **header_options), size)
@@ -77,7 +77,7 @@ class BinaryReader(Reader):
         return self._read_events(path, size, strict)
 
     def _read_events(
-        self, path: Path, size: tuple[int, int] | None, strict: bool, **header_options: Any
+        self, path: Path, size: tuple[int, int] | None, strict: bool, **header_options: object
     ) -> EventStream:
         with _open_recording(path) as file:
             decoding = self._start_pass(file, path, size, **header_options)
@@ -101,7 +101,7 @@ class BinaryReader(Reader):
         yield from self._read_chunks(path, count, size, strict)
 
     def _read_chunks(
-        self, path: Path, count: int, size: tuple[int, int] | None, strict: bool, **header_options: Any
+        self, path: Path, count: int, size: tuple[int, int] | None, strict: bool, **header_options: object
     ) -> Iterator[EventStream]:
         with path.open("rb") as file:
             decoding = self._start_pass(file, path, size, **header_options)

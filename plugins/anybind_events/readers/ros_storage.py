@@ -82,7 +82,7 @@ class BoundedPath(type(Path())):
 
     file: BoundedFile
 
-    def open(self, *args: Any, **options: Any) -> Any:
+    def open(self, *args: object, **options: object) -> Any:
         self.file = BoundedFile(self)
         return self.file
 

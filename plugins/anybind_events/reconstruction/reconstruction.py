@@ -52,7 +52,7 @@ def reconstruct_frames(
     *,
     model: str | os.PathLike[str] | None = None,
     window: windows.Duration = "40ms",
-    **options: Any,
+    **options: object,
 ) -> Iterator[np.ndarray]:
     """Reconstruct the image at the end of each window of a recording.
 
@@ -87,7 +87,7 @@ def reconstruct(
     reader: str = "",
     reader_options: Mapping[str, object] | None = None,
     filters: Filters = (),
-    **options: Any,
+    **options: object,
 ) -> Reconstruction:
     """Reconstruct a video from a recording, as `reconstruct_frames`.
 

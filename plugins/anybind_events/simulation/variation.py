@@ -129,7 +129,7 @@ def draw_motion_options(image: np.ndarray, seed: int, given: Mapping[str, Any], 
     return options | dict(given)
 
 
-def simulate_varied_motion(image: np.ndarray, seed: int, given: Mapping[str, Any]) -> EventStream:
+def simulate_varied_motion(image: np.ndarray, seed: int, given: Mapping[str, object]) -> EventStream:
     """Simulate `motion` with random options but for the given ones, until enough happens.
 
     Options are drawn again, up to four times, while there are fewer than 0.3 events per pixel of the object; if that
@@ -143,7 +143,7 @@ def simulate_varied_motion(image: np.ndarray, seed: int, given: Mapping[str, Any
     return stream
 
 
-def simulate_varied_saccades(image: np.ndarray, seed: int, given: Mapping[str, Any]) -> EventStream:
+def simulate_varied_saccades(image: np.ndarray, seed: int, given: Mapping[str, object]) -> EventStream:
     """Simulate `saccades` with random thresholds, amplitude and direction but for the given options.
 
     An image without contrast gives background activity of 1 Hz per pixel, so that training has events in any case.
@@ -156,7 +156,7 @@ def simulate_varied_saccades(image: np.ndarray, seed: int, given: Mapping[str, A
     return simulate_saccades(image, *split_options(noisy, (Saccades(), IDEAL_SENSOR)), seed=seed)
 
 
-def simulate_varied_eased(image: np.ndarray, seed: int, given: Mapping[str, Any]) -> EventStream:
+def simulate_varied_eased(image: np.ndarray, seed: int, given: Mapping[str, object]) -> EventStream:
     """Simulate `eased-saccades` with a random sensor, amplitude and direction but for the given options."""
     names = vars(EASED_SENSOR)
     sensor = {name: draw_option(seed, 0, name, draw) for name, draw in DRAWS.items() if name in names}
