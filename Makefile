@@ -43,7 +43,7 @@ lint: $(READY)
 
 # What a change can be checked with again and again: no torch, no real data, nothing slow.
 check: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow and not long and not torch and not data"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m "not slow and not long and not torch and not data"
 
 types: $(READY)
 	$(BIN)/basedpyright
@@ -53,7 +53,7 @@ imports: $(READY)
 
 # One process a core, eight at most, a thread each: a file's tests stay together, since they share what is slow to make.
 pytest: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m "not long"
 
 # Tests of more than ten seconds, for what smaller ones also see: for a change of what they test, and before a release.
 long: $(READY)
@@ -70,7 +70,7 @@ oldest:
 	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python -c $(OLDEST)/oldest.txt -r $(OLDEST)/oldest.txt \
 		aedat build expelliarmus faery faiss-cpu hypothesis ipykernel mcap nbclient packaging pytest pytest-xdist ruff 'setuptools>=77'
 	$(OLDEST)/bin/uv pip install -q --python $(OLDEST)/bin/python --no-deps --editable .
-	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 format: $(READY)
 	$(BIN)/ruff check --fix

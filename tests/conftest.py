@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -57,13 +58,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests that use real data, and those of modules that import torch."""
+    """Mark tests that use real data, and those of modules that import torch; run the files with slow tests first.
+
+    Workers that run whole files would wait for the one that begins such a file as the last.
+    """
     for item in items:
         if isinstance(item, pytest.Function):
             if "test_data" in item.fixturenames:
                 item.add_marker(pytest.mark.data)
             if "torch" in vars(item.module):
                 item.add_marker(pytest.mark.torch)
+    n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -n_slow[item.path])
 
 
 @pytest.fixture(autouse=True)
