@@ -133,7 +133,7 @@ class TrainingRun:
         start = self.progress.epoch * self.steps_per_epoch + self.progress.batch
         log = MetricsLog(self.output, start) if self._is_main_process else None
         try:
-            with tuned_cpu(), loops.progress_bar(self.steps, self.recipe.name) as advance:
+            with tuned_cpu(self.optimiser), loops.progress_bar(self.steps, self.recipe.name) as advance:
                 advance(start)
                 if start == 0:
                     self._end_epoch(0, log)

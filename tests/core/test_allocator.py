@@ -48,3 +48,30 @@ def test_arrays_reuse_freed_memory_inside_the_block_only():
 def test_an_allocator_that_the_user_configured_is_left_alone():
     before, inside, _ = count_faults(MALLOC_MMAP_THRESHOLD_="1048576")
     assert inside > before / 2
+
+
+GROW = """
+from pathlib import Path
+import numpy as np
+from anybind.plugin import loops
+
+def get_mebibytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 >> 20
+
+with loops.keep_freed_memory() as limit:
+    sizes = []
+    for megabytes in (64, 64, 512):
+        np.ones(megabytes << 20, np.uint8)
+        sizes.append(get_mebibytes())
+        limit()
+    print(*sizes, get_mebibytes())
+"""
+
+
+def test_freed_memory_is_returned_when_the_process_has_grown_by_half():
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("MALLOC_", "GLIBC_"))}
+    result = subprocess.run([sys.executable, "-c", GROW], capture_output=True, text=True, check=True, env=variables)
+    first, second, grown, returned = map(int, result.stdout.split())
+    assert abs(second - first) < 16
+    assert grown > first + 400
+    assert returned < first + 16

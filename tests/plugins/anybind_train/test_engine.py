@@ -249,10 +249,10 @@ def test_training_alone_has_no_denormal_numbers():
     def is_flushed() -> bool:
         return float(torch.tensor(1e-39) * 0.5) == 0
 
-    before = is_flushed()
-    with tuned_cpu():
+    before, optimiser = is_flushed(), torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    with tuned_cpu(optimiser):
         assert is_flushed()
-        with tuned_cpu():
+        with tuned_cpu(optimiser):
             assert is_flushed()
         assert is_flushed()
     assert is_flushed() == before
