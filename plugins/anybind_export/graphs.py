@@ -183,7 +183,9 @@ def _quantize_products(
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     quant_pre_process(source, prepared, skip_symbolic_shape=True)  # folds batch norms into convolutions
-    nodes = [node for node in onnx.load(prepared, load_external_data=False).graph.node if node.op_type in PRODUCTS]
+    graph = onnx.load(prepared, load_external_data=False).graph
+    weights = {each.name for each in graph.initializer}  # the mean over windows is a product without weights
+    nodes = [node for node in graph.node if node.op_type in PRODUCTS and weights.intersection(node.input)]
     kinds = [kind for kind in PRODUCTS if recipe != "dynamic" or kind != "Conv"]
     excluded = [node.name for node in nodes if recipe == "partial" and _is_sensitive(node, nodes)]
     if not any(node.op_type in kinds for node in nodes) or (recipe == "partial" and not excluded):
