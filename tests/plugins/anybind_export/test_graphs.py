@@ -32,7 +32,7 @@ def test_dynamic_int8_converts_products_with_weights(tmp_path: Path):
 
 
 @pytest.mark.parametrize("recipe", ["static", "dynamic"])
-def test_a_graph_without_weights_has_nothing_for_int8(recipe: str, tmp_path: Path):
+def test_a_graph_without_weights_is_unsuitable_for_int8(recipe: str, tmp_path: Path):
     """Such as the mean over the windows of a recording, which would be a copy in float32 that passes as int8."""
     with pytest.raises(UnsuitableRecipe, match=recipe):
         quantize(make_graph(tmp_path / "a.onnx", with_weights=False), tmp_path / "b.onnx", recipe, [])
