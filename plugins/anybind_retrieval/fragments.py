@@ -18,6 +18,8 @@ PREFIX = "#"
 TIME = "t"
 READER = "reader."
 """Prefix of the options of the file's reader."""
+RESERVED = ("path", "reader")
+"""Parameters of `anybind.read` beside the options of a reader: an index may be from an untrusted source."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def parse_fragment(text: str) -> Fragment | None:
         if len(times) not in (0, 2):
             return None
         start_us, end_us = times or (None, None)
+        if not reader_options.keys().isdisjoint(RESERVED):
+            return None
         return Fragment(windows.WindowOptions(roi=roi, **fields), start_us, end_us, reader_options)
-    except (BadOption, TypeError, ValueError):
+    except (BadOption, RecursionError, TypeError, ValueError):
         return None

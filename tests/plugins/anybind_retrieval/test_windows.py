@@ -142,3 +142,10 @@ def test_reader_options_that_no_file_takes_or_that_cannot_be_stored_are_refused(
         with pytest.raises(BadOption, match=message):
             build_index(location, texts_of_events, binding=BINDING, reader_options=options)
     assert not location.exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["#reader.reader=%22npz%22", "#reader.path=1", "#reader.size=[", "#reader.size=" + 100_000 * "["]
+)
+def test_reader_options_of_a_damaged_index_are_not_a_fragment(text: str):
+    assert parse_fragment(text) is None
