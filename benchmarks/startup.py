@@ -112,6 +112,7 @@ def measure(commands: dict[str, list[str | Path]], rounds: int, folder: Path) ->
 def run_command(command: list[str], folder: Path) -> float:
     """Run a program of this environment, and return its processor seconds, user and system."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "ANYBIND_STORE": str(folder / "store")}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # with it, an editable installation is compiled in each process
     program = str(Path(sys.executable).with_name(command[0])) if command[0] == "anybind" else command[0]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ended = subprocess.run([program, *command[1:]], env=environment, capture_output=True, text=True, check=False)

@@ -193,7 +193,9 @@ def print_json(fields: Mapping[str, object]) -> None:
 
 
 def _to_json(value: Any) -> object:
-    """Convert a dataclass to its fields, and NumPy numbers and arrays, which metrics may hold, to plain ones."""
+    """Convert a dataclass to its fields, bytes to hexadecimal digits, and NumPy numbers and arrays to plain ones."""
+    if isinstance(value, bytes):
+        return value.hex()
     return vars(value) if is_dataclass(value) else value.tolist()
 
 

@@ -1,19 +1,19 @@
 """Definitions of nouns for visible things, from WordNet 3.0 (Princeton University).
 
-`definitions.tsv.xz` has the definitions of each noun of WordNet's files for animals, artifacts, body parts, food,
-natural objects, people, phenomena, plants and substances, with WordNet's licence in its first lines. `python -m
-anybind.build_definitions` makes it.
+`definitions.zip` has the definitions of each noun of WordNet's files for animals, artifacts, body parts, food, natural
+objects, people, phenomena, plants and substances, and WordNet's licence: a table for each first letter, since one of
+all would take a tenth of a command for one image. `python -m anybind.build_definitions` makes it.
 """
 
 from __future__ import annotations
 
 import bisect
 import functools
-import lzma
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import ZipFile
 
-FILE = Path(__file__).with_name("definitions.tsv.xz")
+FILE = Path(__file__).with_name("definitions.zip")
 ARTICLES = ("a ", "an ", "the ")
 PLURALS = (("ies", "y"), ("es", ""), ("s", ""))
 
@@ -26,11 +26,11 @@ def find_definitions(name: str) -> tuple[str, ...]:
     >>> find_definitions("Okapis")
     ('similar to the giraffe but smaller with much shorter neck and stripe on the legs',)
     """
-    lines = _read_lines()
     for form in _list_forms(name):
-        line = lines[min(bisect.bisect_left(lines, f"{form}\t"), len(lines) - 1)]
-        if line.startswith(f"{form}\t"):
-            return tuple(line.split("\t")[1:])
+        lines = _read_lines(form[:1])
+        row = bisect.bisect_left(lines, f"{form}\t")
+        if row < len(lines) and lines[row].startswith(f"{form}\t"):
+            return tuple(lines[row].split("\t")[1:])
     return ()
 
 
@@ -47,7 +47,13 @@ def _list_forms(name: str) -> Iterator[str]:
 
 
 @functools.cache
-def _read_lines() -> list[str]:
-    """Read the lines of the nouns, sorted; parsing 78,000 of them would take longer than a command for one image."""
-    lines = lzma.decompress(FILE.read_bytes()).decode().splitlines()
-    return lines[next(number for number, line in enumerate(lines) if not line.startswith("#")) :]
+def _read_lines(letter: str) -> list[str]:
+    """Read the lines of the nouns with a first letter, sorted; none for other characters."""
+    with ZipFile(FILE) as archive:
+        name = format_name(letter)
+        return archive.read(name).decode().splitlines() if name in archive.namelist() else []
+
+
+def format_name(letter: str) -> str:
+    """Return the name in the archive of the table of a first letter, by its code point."""
+    return f"{ord(letter):04x}.tsv" if letter else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -45,15 +44,10 @@ def _select_by_suffix(readers: tuple[Part[ReaderSpec], ...], suffix: str) -> lis
 def _group_by_signature(
     readers: tuple[Part[ReaderSpec], ...],
 ) -> tuple[list[Part[ReaderSpec]], list[Part[ReaderSpec]], tuple[bytes, ...]]:
-    """Return the readers without signatures (and those that fail), those with, and all signatures."""
-    unsigned, signed, signatures = [], [], set()
-    for part in readers:
-        own: tuple[bytes, ...] = ()
-        with contextlib.suppress(Exception):  # calling the reader reports the error
-            own = part.instance.signatures
-        (signed if own else unsigned).append(part)
-        signatures.update(own)
-    return unsigned, signed, tuple(sorted(signatures))
+    """Return the readers without signatures, those with, and all signatures; cached as the above."""
+    unsigned = [part for part in readers if not part.spec.signatures]
+    signed = [part for part in readers if part.spec.signatures]
+    return unsigned, signed, tuple(sorted({each for part in signed for each in part.spec.signatures}))
 
 
 class FormatDetector:
@@ -123,7 +117,7 @@ class FormatDetector:
         unsigned, signed, signatures = _group_by_signature(readers)
         self._sniff(unsigned)
         if self.head.startswith(signatures):
-            self._sniff(signed)
+            self._sniff(part for part in signed if self.head.startswith(part.spec.signatures))
 
     def _list_claimants(self, modality: str | None = None) -> list[Part[ReaderSpec]]:
         """Return the readers, of a modality, that may accept the file: by content, then by name."""

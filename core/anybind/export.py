@@ -12,3 +12,4 @@ from anybind.image_input import ImageInput as ImageInput
 from anybind.onnx_encoder import OnnxEncoder as OnnxEncoder
 from anybind.onnx_network import OnnxNetwork as OnnxNetwork
 from anybind.text_input import TextInput as TextInput
+from anybind.text_input import encode_by_length as encode_by_length

@@ -34,12 +34,9 @@ class Reader(ABC):
     Attributes:
         seeks: whether `chunks` decodes only what lies between `start` and `end` (microseconds after the first event or
             None; on the recording's own clock with `absolute`).
-        signatures: first bytes, one of which each file of the format has; empty if there are none. For other files,
-            `sniff` is called only if they have a suffix of the format, which saves time where there are thousands.
     """
 
     seeks: ClassVar[bool] = False
-    signatures: ClassVar[tuple[bytes, ...]] = ()
 
     @abstractmethod
     def sniff(self, head: bytes) -> bool | None:

@@ -41,7 +41,8 @@ class Spec:
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(field.default, tuple):
-                valid = isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+                entry = bytes if "bytes" in str(field.type) else str
+                valid = isinstance(value, tuple) and all(isinstance(each, entry) for each in value)
             else:
                 valid = isinstance(value, str)
             if not valid:
@@ -87,11 +88,14 @@ class ReaderSpec(Spec):
     Attributes:
         modality: modality of the samples.
         suffixes: file suffixes, lower case with the dot, the main one first.
+        signatures: first bytes, one of which each file of the format has; empty if there are none. For a file that
+            has neither one of them nor one of the suffixes, the target is not imported.
     """
 
     kind: ClassVar[str] = "reader"
     modality: str
     suffixes: tuple[str, ...] = ()
+    signatures: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -60,6 +60,7 @@ def register(registry: Registrar) -> None:
                 target=f"anybind_datasets.nyu_mat:Nyu{modality.title()}Reader",
                 modality=modality,
                 suffixes=(".mat",),
+                signatures=(b"MATLAB 7.3 MAT-file",),
                 extra="events",
             )
         )

@@ -19,8 +19,6 @@ MAGIC = b"MATLAB 7.3 MAT-file"
 class NyuDepthReader(Reader):
     """A reader of depth maps (`depths`, metres) by index."""
 
-    signatures = (MAGIC,)
-
     def sniff(self, head: bytes) -> bool | None:
         """Return None for any file of MATLAB 7.3, since its arrays follow later."""
         return None if head.startswith(MAGIC) else False
@@ -50,8 +48,6 @@ class NyuDepthReader(Reader):
 
 class NyuImageReader(Reader):
     """A reader of images (`images`) by index."""
-
-    signatures = (MAGIC,)
 
     def sniff(self, head: bytes) -> bool | None:
         """Return None for any file of MATLAB 7.3, since its arrays follow later."""

@@ -124,22 +124,26 @@ __all__ = [
 anybind_contract = 1
 
 READERS = (
-    ("nmnist-bin", "40-bit events of N-MNIST and N-Caltech101", "nmnist:BinReader", (".bin",)),
-    ("dat", "Prophesee DAT, also N-CARS", "dat:DatReader", (".dat",)),
-    ("evt2", "Prophesee EVT2", "evt2:Evt2Reader", (".raw",)),
-    ("evt21", "Prophesee EVT2.1", "evt21:Evt21Reader", (".raw",)),
-    ("evt3", "Prophesee EVT3", "evt3:Evt3Reader", (".raw",)),
-    ("aedat2", "AEDAT2 of jAER: DVS128 and DAVIS", "aedat2:Aedat2Reader", (".aedat",)),
-    ("aedat3", "AEDAT3.1 of cAER, also DVS128 Gesture", "aedat3:Aedat3Reader", (".aedat",)),
-    ("aedat4", "AEDAT4 of DV, also its image frames", "aedat4:Aedat4Reader", (".aedat4",)),
-    ("es", "Event Stream", "es:EsReader", (".es",)),
-    ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5", ".mat")),
-    ("npy-events", "NumPy array of events", "npy:NpyReader", (".npy",)),
-    ("npz-events", "NumPy archive of event columns, also N-ImageNet", "npz:NpzReader", (".npz",)),
-    ("mat-events", "MATLAB 5 arrays of events, also ASL-DVS and ST-MNIST", "mat:MatReader", (".mat",)),
-    ("text-events", "text with event columns: CSV, TSV, blanks", "text:TextReader", (".csv", ".txt", ".tsv")),
-)
-ROSBAG = ("rosbag-events", "event topics of ROS 1 bags, ROS 2 bags and MCAP files", (".bag", ".db3", ".mcap"))
+    ("nmnist-bin", "40-bit events of N-MNIST and N-Caltech101", "nmnist:BinReader", (".bin",), ()),
+    ("dat", "Prophesee DAT, also N-CARS", "dat:DatReader", (".dat",), (b"%",)),
+    ("evt2", "Prophesee EVT2", "evt2:Evt2Reader", (".raw",), (b"%",)),
+    ("evt21", "Prophesee EVT2.1", "evt21:Evt21Reader", (".raw",), (b"%",)),
+    ("evt3", "Prophesee EVT3", "evt3:Evt3Reader", (".raw",), (b"%",)),
+    ("aedat2", "AEDAT2 of jAER: DVS128 and DAVIS", "aedat2:Aedat2Reader", (".aedat",), (b"#!AER-DAT",)),
+    ("aedat3", "AEDAT3.1 of cAER, also DVS128 Gesture", "aedat3:Aedat3Reader", (".aedat",), (b"#!AER-DAT",)),
+    ("aedat4", "AEDAT4 of DV, also its image frames", "aedat4:Aedat4Reader", (".aedat4",), (b"#!AER-DAT4.0\r\n",)),
+    ("es", "Event Stream", "es:EsReader", (".es",), (b"Event Stream",)),
+    ("hdf5-events", "HDF5: ours, DSEC, Metavision, plain columns", "hdf5:Hdf5Reader", (".h5", ".hdf5", ".mat"),
+     (b"\x89HDF\r\n\x1a\n", b"MATLAB 7.3")),
+    ("npy-events", "NumPy array of events", "npy:NpyReader", (".npy",), (b"\x93NUMPY",)),
+    ("npz-events", "NumPy archive of event columns, also N-ImageNet", "npz:NpzReader", (".npz",), (b"PK\x03\x04",)),
+    ("mat-events", "MATLAB 5 arrays of events, also ASL-DVS and ST-MNIST", "mat:MatReader", (".mat",),
+     (b"MATLAB 5.0 MAT-file",)),
+    ("text-events", "text with event columns: CSV, TSV, blanks", "text:TextReader", (".csv", ".txt", ".tsv"), ()),
+    ("rosbag-events", "event topics of ROS 1 bags, ROS 2 bags and MCAP files", "ros_bag:RosBagReader",
+     (".bag", ".db3", ".mcap"),
+     (b"#ROSBAG V2.0\n", b"\x89MCAP0\r\n", b"SQLite format 3\0", b"rosbag2_bagfile_information")),
+)  # fmt: skip
 REPRESENTATIONS = (
     ("paper", "Eq. 1 of the paper: event counts, clamped and normalised", "paper:CountFrame"),
     ("author-code", "frames as in the published code of the paper's authors", "author_code:AuthorFrame"),
@@ -204,16 +208,18 @@ def register(registry: Registrar) -> None:
             extra="events",
         )
     )
-    for name, summary, target, suffixes in READERS:
-        target = f"anybind_events.readers.{target}"
+    for name, summary, target, suffixes, signatures in READERS:
         registry.add(
-            ReaderSpec(name=name, summary=summary, target=target, modality="event", suffixes=suffixes, extra="events")
+            ReaderSpec(
+                name=name,
+                summary=summary,
+                target=f"anybind_events.readers.{target}",
+                modality="event",
+                suffixes=suffixes,
+                signatures=signatures,
+                extra="rosbag" if name.startswith("rosbag") else "events",
+            )
         )
-    name, summary, suffixes = ROSBAG
-    target = "anybind_events.readers.ros_bag:RosBagReader"
-    registry.add(
-        ReaderSpec(name=name, summary=summary, target=target, modality="event", suffixes=suffixes, extra="rosbag")
-    )
     for name, summary, target in REPRESENTATIONS:
         target = f"anybind_events.representations.{target}"
         registry.add(RepresentationSpec(name=name, summary=summary, target=target, modality="event", extra="events"))

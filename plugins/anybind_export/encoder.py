@@ -38,10 +38,12 @@ class GraphEncoder(export.OnnxEncoder):
     def collate(self, inputs: Sequence[object]) -> dict[str, np.ndarray]:
         return self.input.collate(inputs)
 
-    def encode_raw(self, inputs: Sequence[object]) -> np.ndarray:
+    def encode_raw(self, inputs: Sequence[Any]) -> np.ndarray:
         """Encode a batch of preprocessed samples to (n, d) float32 vectors, not of norm 1."""
         if self.single:
             return np.concatenate([super(GraphEncoder, self).encode_raw([each]) for each in inputs])
+        if isinstance(self.input, export.TextInput) and not self.input.fixed:
+            return export.encode_by_length(inputs, super().encode_raw)
         return super().encode_raw(inputs)
 
 

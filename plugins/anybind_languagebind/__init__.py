@@ -43,6 +43,7 @@ def register(registry: Registrar) -> None:
             target="anybind_languagebind.thermal:ThermalReader",
             modality="thermal",
             suffixes=(".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"),
+            signatures=(b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\x00", b"MM\x00*"),
         )
     )
     for modality, target in ENCODERS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anybind.plugin import ModalitySpec, ReaderSpec, Registrar, RepresentationSpec, hookimpl
+from anybind_media.containers import SIGNATURES as CONTAINERS
 
 anybind_contract = 1
 
@@ -22,14 +23,17 @@ AUDIO_SUFFIXES = (
     ".wav", ".flac", ".ogg", ".mp3", ".aiff", ".oga", ".opus", ".aif", ".rf64", ".w64", ".m4a", ".m4b", ".aac", ".mka",
     ".weba", ".wma",
 )  # fmt: skip
+PNG, TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\x00", b"MM\x00*")
 READERS = (
-    ("image", "image", "JPEG, PNG, WebP, GIF, BMP, TIFF (first frame)", "image:ImageReader", IMAGE_SUFFIXES, ""),
+    ("image", "image", "JPEG, PNG, WebP, GIF, BMP, TIFF (first frame)", "image:ImageReader", IMAGE_SUFFIXES,
+     (PNG, b"\xff\xd8\xff", b"GIF8", *TIFF, b"RIFF", b"BM"), ""),
     ("video", "video", "MP4, MOV, MKV, WebM, AVI, MPEG, WMV, FLV, Ogg, animated GIF, WebP, PNG (no audio)",
-     "video:VideoReader", VIDEO_SUFFIXES, "events"),
+     "video:VideoReader", VIDEO_SUFFIXES, (*CONTAINERS, b"GIF8", PNG), "events"),
     ("sound", "sound", "WAV, FLAC, Ogg, MP3, AIFF, M4A, AAC, audio tracks of videos", "sound_files:SoundReader",
-     AUDIO_SUFFIXES, "sound"),
+     AUDIO_SUFFIXES, (*CONTAINERS, b"RF64", b"FORM", b"fLaC", b"ID3", b"riff"), "sound"),
     ("depth", "depth", "16-bit PNG, PGM and TIFF, float TIFF, NPY, OpenEXR: options scale, preset, fx, baseline",
-     "depth_files:DepthReader", (".png", ".npy", ".tiff", ".tif", ".pgm", ".exr"), ""),
+     "depth_files:DepthReader", (".png", ".npy", ".tiff", ".tif", ".pgm", ".exr"),
+     (PNG, b"\x93NUMPY", *TIFF, b"\x76\x2f\x31\x01", b"P5"), ""),
 )  # fmt: skip
 
 
@@ -38,10 +42,17 @@ def register(registry: Registrar) -> None:
     """Add modalities, one reader per group of file formats, and the audio representation."""
     for name, summary, target, extra in MODALITIES:
         registry.add(ModalitySpec(name=name, summary=summary, target=f"anybind_media.{target}", extra=extra))
-    for name, modality, summary, target, suffixes, extra in READERS:
-        target = f"anybind_media.{target}"
+    for name, modality, summary, target, suffixes, signatures, extra in READERS:
         registry.add(
-            ReaderSpec(name=name, summary=summary, target=target, modality=modality, suffixes=suffixes, extra=extra)
+            ReaderSpec(
+                name=name,
+                summary=summary,
+                target=f"anybind_media.{target}",
+                modality=modality,
+                suffixes=suffixes,
+                signatures=signatures,
+                extra=extra,
+            )
         )
     registry.add(
         RepresentationSpec(

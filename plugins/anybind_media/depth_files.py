@@ -81,8 +81,6 @@ PRESETS = MappingProxyType(
 class DepthReader(Reader):
     """A reader of depth maps; files that may also be images are read as depth only on request."""
 
-    signatures = (PNG, NPY, *TIFF, EXR, b"P5")
-
     def sniff(self, head: bytes) -> bool | None:
         if head.startswith(PNG):
             return None if len(head) > 25 and head[25] == 0 else False  # a colour image holds no depth

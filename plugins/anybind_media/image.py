@@ -93,8 +93,6 @@ class ImageReader(Reader):
     The first frame of animations and multi-page files is read; the reader `video` reads all frames of an animation.
     """
 
-    signatures = (*MAGIC_BYTES, b"RIFF", b"BM")
-
     def sniff(self, head: bytes) -> bool:
         return (
             head.startswith(MAGIC_BYTES)

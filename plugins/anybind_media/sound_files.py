@@ -18,7 +18,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, Reader, readers
-from anybind_media.containers import SIGNATURES, is_audio_container, is_container, is_mp3
+from anybind_media.containers import is_audio_container, is_container, is_mp3
 from anybind_media.sound import Waveform
 from anybind_media.sound_clip import Clip, check_samples, limit_blocks
 from anybind_media.sound_headers import W64, PatchedFile, find_undeclared
@@ -58,8 +58,6 @@ class SoundReader(Reader):
 
     Audio beyond the length that a header declares is read, with a warning.
     """
-
-    signatures = (*SIGNATURES, b"RF64", b"FORM", b"fLaC", b"ID3", W64)
 
     def sniff(self, head: bytes) -> bool:
         return (

@@ -18,7 +18,7 @@ import PIL.ImageOps
 
 from anybind.plugin import BadInput, BadOption, Modality, Reader, files, loops
 from anybind_media import animation
-from anybind_media.containers import SIGNATURES, is_audio_container, is_container
+from anybind_media.containers import is_audio_container, is_container
 from anybind_media.image import ImageReader
 
 FRAME_SUFFIXES = (".bmp", ".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp")
@@ -246,8 +246,6 @@ class VideoModality(Modality[Video]):
 
 class VideoReader(Reader):
     """A reader of video files by FFmpeg, of animated images, and of folders of frames."""
-
-    signatures = (*SIGNATURES, *animation.GIF, animation.PNG)
 
     def sniff(self, head: bytes) -> bool:
         return (is_container(head) and not is_audio_container(head)) or animation.is_animation(head)

@@ -76,6 +76,9 @@ class OnnxTextEncoder(export.OnnxEncoder):
     def collate(self, inputs: Sequence[list[int]]) -> dict[str, np.ndarray]:
         return self.input.collate(inputs)
 
+    def encode_raw(self, inputs: Sequence[list[int]]) -> np.ndarray:
+        return export.encode_by_length(inputs, super().encode_raw)
+
 
 class OnnxDepthAsImage(export.OnnxEncoder):
     """A depth encoder: shaded disparity in an image encoder, as `DepthAsImage`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from safetensors.torch import load
 from transformers import BertConfig, BertModel, MPNetConfig, MPNetModel
@@ -75,6 +76,11 @@ class SentenceEncoder(TorchEncoder):
 
     def collate(self, inputs: Sequence[list[int]]) -> dict[str, torch.Tensor]:
         return {name: torch.from_numpy(array).to(self.device) for name, array in self.input.collate(inputs).items()}
+
+    def encode_raw(self, inputs: Sequence[list[int]]) -> np.ndarray:
+        """Encode tokenised texts to (n, d) float32 vectors, not of norm 1."""
+        encode = super().encode_raw
+        return encode(inputs) if self.device.type != "cpu" else export.encode_by_length(inputs, encode)
 
     def plan_export(self) -> export.ExportPlan:
         tokens = {0: "n", 1: "length"}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import lzma
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from anybind import definitions, prompts
-from anybind.build_definitions import build_table
+from anybind.build_definitions import build_tables, write_tables
 from anybind.definitions import find_definitions
 from anybind.errors import BadOption
 from anybind.testing import make_random_binder
@@ -53,15 +52,20 @@ true_cat n 1 1 @ 1 0 00000001
 def test_the_table_has_visible_nouns_in_order_and_the_licence(tmp_path, monkeypatch):
     (tmp_path / "data.noun").write_text(DATA)
     (tmp_path / "index.noun").write_text(INDEX)
-    table = build_table(tmp_path)
-    assert table.splitlines() == ["# A licence", "cat\tfeline mammal\ta woman; informal", "true cat\tfeline mammal"]
-    path: Path = tmp_path / "definitions.tsv.xz"
-    path.write_bytes(lzma.compress(table.encode()))
+    tables = build_tables(tmp_path)
+    assert tables == {
+        "LICENSE.txt": "A licence\n",
+        "0063.tsv": "cat\tfeline mammal\ta woman; informal\n",
+        "0074.tsv": "true cat\tfeline mammal\n",
+    }
+    path: Path = tmp_path / "definitions.zip"
+    write_tables(tables, path)
     monkeypatch.setattr(definitions, "FILE", path)
     monkeypatch.setattr(definitions, "_read_lines", definitions._read_lines.__wrapped__)
     assert find_definitions("a cat") == ("feline mammal", "a woman; informal")
     assert find_definitions("True cats") == ("feline mammal",)
-    assert find_definitions("dog") == find_definitions("zebra") == find_definitions("") == ()
+    assert find_definitions("dog") == find_definitions("cattle") == find_definitions("\u00e9clair") == ()
+    assert find_definitions("zebra") == find_definitions("") == ()
 
 
 def test_a_prompt_has_each_definition_and_ends_before_a_missing_one():

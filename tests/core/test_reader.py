@@ -61,13 +61,22 @@ class Bytes(Modality):
 
 @pytest.fixture
 def readers(registry, add_plugin):
-    def spec(name, *suffixes):
-        return ReaderSpec(name=name, summary="s", target=f"{__name__}:{name}", modality="bytes", suffixes=suffixes)
+    add_readers(registry, add_plugin)
+
+
+def add_readers(registry, add_plugin, signatures=()):
+    """Add the three readers; Marked with signatures."""
+
+    def spec(name, *suffixes, signatures=()):
+        target = f"{__name__}:{name}"
+        return ReaderSpec(
+            name=name, summary="s", target=target, modality="bytes", suffixes=suffixes, signatures=signatures
+        )
 
     add_plugin(
         registry,
         ModalitySpec(name="bytes", summary="s", target=f"{__name__}:Bytes"),
-        *(spec("Marked", ".m"), spec("AlsoMarked", ".also"), spec("Unmarked", ".u", ".uu")),
+        *(spec("Marked", ".m", signatures=signatures), spec("AlsoMarked", ".also"), spec("Unmarked", ".u", ".uu")),
     )
 
 
@@ -123,18 +132,18 @@ def test_an_unknown_option_of_a_reader_raises(tmp_path):
 
 @pytest.mark.parametrize(("contents", "expected_calls"), [(b"other", 0), (b"MA", 1)])
 def test_a_reader_is_not_called_for_a_file_without_any_of_its_signatures(
-    readers, tmp_path, monkeypatch, contents, expected_calls
+    registry, add_plugin, tmp_path, monkeypatch, contents, expected_calls
 ):
     calls = []
-    monkeypatch.setattr(Marked, "signatures", (b"NOT", b"MA"))
+    add_readers(registry, add_plugin, signatures=(b"NOT", b"MA"))
     monkeypatch.setattr(Marked, "sniff", lambda self, head: bool(calls.append(head)))
     monkeypatch.setattr(AlsoMarked, "sniff", lambda self, head: False)
     assert anybind.read(file(tmp_path, "x.u", contents))[0] == "unmarked"
     assert calls == [contents] * expected_calls
 
 
-def test_a_reader_is_called_for_a_file_with_its_suffix_whatever_its_signatures(readers, tmp_path, monkeypatch):
-    monkeypatch.setattr(Marked, "signatures", (b"NOT",))
+def test_a_reader_is_called_for_a_file_with_its_suffix_whatever_its_signatures(registry, add_plugin, tmp_path):
+    add_readers(registry, add_plugin, signatures=(b"NOT",))
     assert anybind.read(file(tmp_path, "x.m"))[0] == "marked"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from anybind import AnybindWarning
 from anybind.plugin import BadInput, BadOption, kernel
-from anybind_events.readers.binary import AEDAT_MAGIC, BinaryReader, check_header_end, read_header_lines
+from anybind_events.readers.binary import BinaryReader, check_header_end, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.stream import EventStream
 
@@ -65,7 +65,7 @@ class Aedat2Reader(BinaryReader):
     description, and jAER itself for the columns and polarity of the DVS128, where the two differ.
     """
 
-    magic, signatures = MAGIC, (AEDAT_MAGIC,)
+    magic = MAGIC
     sensors = (DVS128,)
 
     def read(

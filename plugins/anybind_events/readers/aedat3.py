@@ -12,7 +12,7 @@ import numpy as np
 
 from anybind.plugin import BadInput, BadOption, kernel
 from anybind_events.readers.aedat2 import find_sensor
-from anybind_events.readers.binary import AEDAT_MAGIC, BinaryReader, check_header_end, read_header_lines
+from anybind_events.readers.binary import BinaryReader, check_header_end, read_header_lines
 from anybind_events.readers.blocks import FIRST_FREE, PENDING, UNREAD, BinaryHeader, BlockDecoder, PixelPacking
 from anybind_events.sources import choose_source
 from anybind_events.stream import EventStream
@@ -35,7 +35,7 @@ class Aedat3Reader(BinaryReader):
     counted. Source of the format: iniVation's description.
     """
 
-    magic, signatures = MAGIC, (AEDAT_MAGIC,)
+    magic = MAGIC
     sensors = ((128, 128), (240, 180), (346, 260), (640, 480))
 
     def read(

@@ -58,8 +58,6 @@ class Aedat4Reader(Reader):
     counted in the notes.
     """
 
-    signatures = (MAGIC,)
-
     def sniff(self, head: bytes) -> bool:
         """Check the first line for the format's name."""
         return head.startswith(MAGIC)

@@ -38,7 +38,6 @@ class DatReader(BinaryReader):
     """
 
     sensors = ((120, 100), (304, 240), (320, 320), (480, 360), (640, 480), (1280, 720))  # the first is N-CARS'
-    signatures = (HEADER_PREFIX,)
 
     def sniff(self, head: bytes) -> bool:
         """Check the header for a version or a data type, for no encoding, and the event size after it."""

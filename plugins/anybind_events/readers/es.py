@@ -31,7 +31,7 @@ class EsReader(BinaryReader):
     Systems. It counts rows from the bottom; the stream counts them from the top.
     """
 
-    magic, signatures = MAGIC, (MAGIC,)
+    magic = MAGIC
     sensors = ()  # always in the header
 
     def parse_header(self, file: IO[bytes], path: Path) -> BinaryHeader:

@@ -56,7 +56,6 @@ class RawReader(BinaryReader):
     """
 
     sensors = ((304, 240), (320, 320), (480, 360), (640, 480), (1280, 720))
-    signatures = (HEADER_PREFIX,)
     encoding: ClassVar[str]
 
     def sniff(self, head: bytes) -> bool:

@@ -84,8 +84,6 @@ class MatReader(Reader):
     Files of MATLAB 7.3 are HDF5.
     """
 
-    signatures = (MAGIC,)
-
     def sniff(self, head: bytes) -> bool:
         """Return whether the first variable has events."""
         if not head.startswith(MAGIC) or len(head) < HEADER_BYTES + TAG_BYTES:

@@ -130,8 +130,6 @@ class NpyReader(Reader):
     unit. No pickle is ever read.
     """
 
-    signatures = (MAGIC,)
-
     def sniff(self, head: bytes) -> bool | None:
         """Return True for a structured array of events; None for four columns, which may be anything."""
         if not head.startswith(MAGIC):

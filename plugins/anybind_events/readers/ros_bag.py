@@ -47,8 +47,6 @@ class RosBagReader(Reader):
     notes, with the messages that are missing in the sequence of EventPacket as `lost_messages`.
     """
 
-    signatures = (BAG_MAGIC, MCAP_MAGIC, SQLITE_MAGIC, METADATA_KEY)
-
     def sniff(self, head: bytes) -> bool | None:
         """Recognise a signature; None for a database whose tables begin after `head`."""
         if head.startswith((BAG_MAGIC, MCAP_MAGIC, METADATA_KEY)):

@@ -126,14 +126,22 @@ def name_no_file(self, path):
             ["check_survives_truncation", "check_survives_damage", "check_refuses_foreign_files"],
         ),
         ({"sniff": lambda self, head: True}, ["check_leaves_other_files"]),
-        ({"signatures": (b"no file begins so",)}, ["check_sniffs_its_files"]),
         ({"read": name_no_file}, ["check_refuses_foreign_files"]),
     ],
 )
 def test_a_reader_fails_the_checks_of_what_it_breaks(members, failures, failed_checks):
     reader = type("Broken", (Counted,), members)()
     spec = ReaderSpec(name="counted", modality="counts", suffixes=(".cnt",), summary="s", target="m:a")
-    assert failed_checks(reader, Example(samples=[np.arange(200, dtype=np.uint8)]), spec=spec) == failures
+    example = Example(samples=[np.arange(200, dtype=np.uint8)])
+    assert failed_checks(reader, example, spec=spec) == failures
+
+
+def test_a_reader_fails_for_signatures_that_its_files_lack(failed_checks):
+    spec = ReaderSpec(
+        name="counted", modality="counts", suffixes=(".cnt",), signatures=(b"no file",), summary="s", target="m:a"
+    )
+    example = Example(samples=[np.arange(200, dtype=np.uint8)])
+    assert failed_checks(Counted(), example, spec=spec) == ["check_sniffs_its_files"]
 
 
 class Numbers(Modality):
