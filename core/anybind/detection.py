@@ -140,7 +140,11 @@ class FormatDetector:
         if suffix in suffixes:
             reason = self._explain_rejection() or "its beginning is not that of the format"
             return BadInput(f"{path} is not a valid {suffix} file: {reason}")
-        return BadInput(f"{path}: unsupported format; supported: {', '.join(sorted(suffixes))}")
+        likely = sorted(
+            part.name for part, verdict in self.verdicts.items() if verdict is None and part.spec.signatures
+        )
+        hint = f" if it is {' or '.join(likely)}, say so with reader=;" if likely else ""
+        return BadInput(f"{path}: unsupported format;{hint} supported: {', '.join(sorted(suffixes))}")
 
     def _explain_rejection(self) -> str:
         """Return the error of the only reader with the file's suffix, without the path; empty if there is none."""

@@ -39,6 +39,10 @@ class BadInput(AnybindError):
     """A file or a sample that is missing, truncated, empty, or of the wrong format."""
 
 
+class UnwritableOutput(BadInput):
+    """An output that cannot be written: no permission, a full disk, a name that is taken."""
+
+
 class BadOption(AnybindError):
     """An invalid option, label list, or configuration file (recipe, binding)."""
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from anybind.errors import BadInput, BadOption, WeightsMismatch
+from anybind.errors import BadInput, BadOption, UnwritableOutput, WeightsMismatch
 from anybind.image_files import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS  # for plugins, as the next ones
 from anybind.image_files import check_pixels as check_pixels
 from anybind.image_files import ignore_image_warnings as ignore_image_warnings
@@ -49,7 +49,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     A link is followed, not replaced.
 
     Raises:
-        BadInput: as `check_output`, the disk is full, or another process is writing the file and does not end soon.
+        UnwritableOutput: as `check_output`, the disk is full, or another process is writing the file and does not end
+            soon.
     """
     target = check_output(path)
     try:
@@ -63,7 +64,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.chmod(mode)  # safetensors replaces the file by one that only the owner can read
             temporary.replace(target)
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"cannot write {path}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -71,7 +72,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Provide a temporary folder that is renamed to the new folder `path` when the block ends without an error.
 
     Raises:
-        BadInput: `path` exists and is not an empty folder, before the block runs; else as `atomic_path`.
+        BadInput: `path` exists and is not an empty folder, before the block runs.
+        UnwritableOutput: as `atomic_path`.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -84,7 +86,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
             temporary.rename(target)
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror or error}") from error
+        raise UnwritableOutput(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def check_output(
@@ -101,19 +103,19 @@ def check_output(
 
     Raises:
         BadOption: another suffix.
-        BadInput: the folder is missing or not writable, or the path is a folder, a device or an input.
+        UnwritableOutput: the folder is missing or not writable, or the path is a folder, a device or an input.
     """
     target = Path(os.path.realpath(path))
     if any(Path(os.path.realpath(each)) == target for each in inputs):
-        raise BadInput(f"cannot write {path}: it is the input, which would be lost; give another output")
+        raise UnwritableOutput(f"cannot write {path}: it is the input, which would be lost; give another output")
     if target.exists() and not target.is_file():
-        raise BadInput(f"cannot write {path}: it is not a regular file; give the name of a file")
+        raise UnwritableOutput(f"cannot write {path}: it is not a regular file; give the name of a file")
     if suffixes and Path(path).suffix.lower() not in suffixes:
         raise BadOption(f"cannot write {path}: expected a name that ends in {' or '.join(suffixes)}")
     if not target.parent.is_dir():
-        raise BadInput(f"cannot write {path}: there is no folder {target.parent}; make it first")
+        raise UnwritableOutput(f"cannot write {path}: there is no folder {target.parent}; make it first")
     if not os.access(target.parent, os.W_OK):
-        raise BadInput(f"cannot write {path}: no permission to write into {target.parent}")
+        raise UnwritableOutput(f"cannot write {path}: no permission to write into {target.parent}")
     remove_leftovers(target.parent)
     return target
 

@@ -240,14 +240,14 @@ def write(sample: object, path: str | os.PathLike[str], *, format: str | None = 
     sample = find_modality(modality).as_sample(sample)
     formats = [part for part in list_parts(ReaderSpec) if part.spec.modality == modality]
     for part in formats:
-        if path.suffix.lower() in part.spec.suffixes and format in (None, part.name):
+        if path.suffix.lower() in part.spec.written_suffixes and format in (None, part.name):
             with atomic_path(path) as temporary, part.explain_missing_extra():
                 try:
                     part.instance.write(sample, temporary)
                 except BadInput as error:  # the reader's message would name the temporary path
                     raise BadInput(f"cannot write {path}: {error}") from error
             return
-    suffixes = sorted({suffix for part in formats for suffix in part.spec.suffixes})
+    suffixes = sorted({suffix for part in formats for suffix in part.spec.written_suffixes})
     if path.suffix.lower() in suffixes:
         names = [part.name for part in formats if path.suffix.lower() in part.spec.suffixes]
         raise BadInput(f"cannot write {modality} to {path}: expected the format {' or '.join(names)}, got {format!r}")

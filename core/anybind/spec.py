@@ -88,6 +88,7 @@ class ReaderSpec(Spec):
     Attributes:
         modality: modality of the samples.
         suffixes: file suffixes, lower case with the dot, the main one first.
+        read_only: suffixes of files that are read and not written.
         signatures: first bytes, one of which each file of the format has; empty if there are none. For a file that
             has neither one of them nor one of the suffixes, the target is not imported.
     """
@@ -95,7 +96,13 @@ class ReaderSpec(Spec):
     kind: ClassVar[str] = "reader"
     modality: str
     suffixes: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
     signatures: tuple[bytes, ...] = ()
+
+    @property
+    def written_suffixes(self) -> tuple[str, ...]:
+        """Suffixes of the files that the reader writes, if it writes any."""
+        return tuple(suffix for suffix in self.suffixes if suffix not in self.read_only)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -216,6 +216,7 @@ def register(registry: Registrar) -> None:
                 target=f"anybind_events.readers.{target}",
                 modality="event",
                 suffixes=suffixes,
+                read_only=(".mat",),
                 signatures=signatures,
                 extra="rosbag" if name.startswith("rosbag") else "events",
             )

@@ -89,7 +89,7 @@ def process_files(
         on_bad: called with the file and the error of one that cannot be processed; without it, the error is raised.
 
     Raises:
-        BadInput: the output folder cannot be made.
+        UnwritableOutput: an output cannot be written, or its folder cannot be made.
     """
     results: list[R] = []
     up_to_date: list[str] = []
@@ -102,7 +102,7 @@ def process_files(
                     _make_folder(output.parent)
                     results.append(process(file, output))
                 except AnybindError as error:
-                    if on_bad is None:
+                    if on_bad is None or isinstance(error, errors.UnwritableOutput):
                         raise
                     on_bad(files.portable_name(file), error)
             advance(1, file.name)
@@ -121,7 +121,8 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"cannot make the folder {folder}: {error.strerror}; give another output folder") from error
+        reason = f"cannot make the folder {folder}: {error.strerror}; give another output folder"
+        raise errors.UnwritableOutput(reason) from error
 
 
 def require_single_file(source: str | os.PathLike[str], function: str) -> None:

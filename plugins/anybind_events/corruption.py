@@ -184,8 +184,8 @@ def corrupt(
     file, output = Path(file), Path(output)
     find_corruption(corruption)
     files.check_output(output, inputs=[file])
-    if labels is not None and Path(labels).suffix != ".npy":
-        raise BadOption(f"{labels}: labels are written as a NumPy file, .npy")
+    if labels is not None:
+        files.check_output(labels, [".npy"], inputs=[file, output])
     writer = find_writer(output)
     stream = _read_recording(file, reader, options)
     corrupted = corrupt_events(stream, corruption, severity=severity, seed=seed)

@@ -75,14 +75,14 @@ def find_writer(output: Path, format: str = "") -> readers.Part[ReaderSpec]:
     """
     if format:
         part, _ = find_format(format)
-        if output.suffix.lower() not in part.spec.suffixes:
-            raise BadOption(f"{output}: files of format {part.name!r} end in {' or '.join(part.spec.suffixes)}")
+        if output.suffix.lower() not in (suffixes := part.spec.written_suffixes):
+            raise BadOption(f"{output}: files of format {part.name!r} end in {' or '.join(suffixes)}")
         return part
     writers = _list_writers()
     for part in writers:
-        if output.suffix.lower() in part.spec.suffixes:
+        if output.suffix.lower() in part.spec.written_suffixes:
             return part
-    suffixes = sorted({suffix for part in writers for suffix in part.spec.suffixes})
+    suffixes = sorted({suffix for part in writers for suffix in part.spec.written_suffixes})
     raise BadInput(f"{output}: not a format that events can be written to; supported: {', '.join(suffixes)}")
 
 
@@ -95,9 +95,9 @@ def find_format(format: str) -> tuple[readers.Part[ReaderSpec], str]:
     writers, suffix = _list_writers(), "." + format.lower().removeprefix(".")
     for part in writers:
         if part.name == format:
-            return part, part.spec.suffixes[0]
+            return part, part.spec.written_suffixes[0]
     for part in writers:
-        if suffix in part.spec.suffixes:
+        if suffix in part.spec.written_suffixes:
             return part, suffix
     names = [part.name for part in writers]
     raise BadOption(f"events cannot be written in the format {format!r}; expected {', '.join(names)} or their suffixes")

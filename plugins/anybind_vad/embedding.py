@@ -25,7 +25,7 @@ class WindowBatch:
     """Embeddings and measures of consecutive windows of a video.
 
     Attributes:
-        inputs: embeddings by modality, and the measures `events`, `frames` and `pixels`.
+        inputs: embeddings by modality, and the measures `events`, `steps` and `pixels`.
         spans: (n, 4) int64: first frame, number of frames, start and end in microseconds of each window.
         windows: the windows; empty unless `keep_windows`.
     """

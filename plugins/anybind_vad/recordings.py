@@ -81,4 +81,4 @@ class RecordingWindows(WindowSource):
         low, high = np.searchsorted(events.t, [origin + start, origin + end]).tolist()
         columns = {name: getattr(events, name)[low:high] for name in "xytp"}
         selected = modalities.make_sample("event", **columns, width=events.width, height=events.height)
-        return VideoWindow(first, frames, start, end, selected, None)
+        return VideoWindow(first, frames, start, end, selected, frames, None)

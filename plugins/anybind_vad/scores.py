@@ -26,6 +26,7 @@ from anybind_vad.presets import (
     check_smoothing,
     choose_windows,
 )
+from anybind_vad.recordings import EventRecording
 from anybind_vad.segments import (
     SIMILARITY,
     TIME,
@@ -160,7 +161,7 @@ def score_video(
     result = VideoScores(
         Path(path), video.fps, spans, events, scores, times, smoothed, limit,
         find_segments(smoothed, times, int(spans[-1, 3]), limit), str(embedded.problem or ""), settings)  # fmt: skip
-    _report_problems(result, frames, strict)
+    _report_problems(result, frames, strict, isinstance(video, EventRecording))
     return result
 
 
@@ -251,7 +252,7 @@ def score_windows(
     return np.array(spans, np.int64).reshape(-1, 4), np.array(events, np.int64), np.array(scores, np.float32), joined
 
 
-def _report_problems(scores: VideoScores, window_frames: int, strict: bool) -> None:
+def _report_problems(scores: VideoScores, window_frames: int, strict: bool, is_recording: bool) -> None:
     """Warn of a decoding error (raise it if `strict`), a short video, and a video without events."""
     count = len(scores.times_us)
     messages = []
@@ -265,9 +266,7 @@ def _report_problems(scores: VideoScores, window_frames: int, strict: bool) -> N
             f"{scores.path} has {count} frames, fewer than a window of {window_frames}; scored as one shorter window"
         )
     if not scores.events.any():
-        messages.append(
-            f"{scores.path} has no events: no pixel changes by the event threshold, and all scores are equal;"
-            " lower --threshold"
-        )
+        reason = "" if is_recording else ": no pixel changes by the event threshold (lower --threshold)"
+        messages.append(f"{scores.path} has no events{reason}, and all scores are equal")
     for message in messages:
         warnings.warn(message, AnybindWarning, stacklevel=3)

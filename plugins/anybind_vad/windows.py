@@ -28,6 +28,7 @@ class VideoWindow:
             the first frame of the video. The last frame of the video has the duration of the frame before it.
         events: events between consecutive frames of the window: n frames have n - 1 differences. Of an event recording
             the events during the frames.
+        steps: number of steps in time that the events are of: differences of a video's frames, frames of a recording.
         image: the middle frame, RGB; the first frame of a window that ends before the middle of a full one. None if
             images are disabled.
     """
@@ -37,6 +38,7 @@ class VideoWindow:
     start_us: int
     end_us: int
     events: samples.EventSample = field(repr=False)
+    steps: int
     image: np.ndarray | None = field(repr=False)
 
     def get_sample(self, modality: str) -> samples.EventSample | np.ndarray | None:
@@ -47,9 +49,9 @@ class VideoWindow:
 
     @property
     def measures(self) -> dict[str, float]:
-        """Measures for heads: numbers of events, frames, and pixels of a frame."""
+        """Measures for heads: numbers of events, of steps in time, and of pixels of a frame."""
         pixels = self.events.width * self.events.height
-        return {"events": float(len(self.events)), "frames": float(self.frames), "pixels": float(pixels)}
+        return {"events": float(len(self.events)), "steps": float(self.steps), "pixels": float(pixels)}
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,9 @@ class VideoWindows(WindowSource):
             image = image if self._side is None else shrink_image(image, self._side)
         end, times = first + frames, self.times_us
         end_us = times[end] if end < len(times) else 2 * times[-1] - times[max(0, len(times) - 2)]
-        return VideoWindow(first, frames, times[first], end_us, self._join_changes(frames - 1), image)
+        return VideoWindow(
+            first, frames, times[first], end_us, self._join_changes(frames - 1), max(frames - 1, 1), image
+        )
 
     def _join_changes(self, count: int) -> samples.EventSample:
         """Return the events of the first differences of the current window."""

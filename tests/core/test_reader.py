@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import anybind
+import anybind_events
 from anybind.binding import ConfiguredPart
 from anybind.commandline import SkippedFiles
 from anybind.encoder import Encoder
@@ -145,6 +146,23 @@ def test_a_reader_is_not_called_for_a_file_without_any_of_its_signatures(
 def test_a_reader_is_called_for_a_file_with_its_suffix_whatever_its_signatures(registry, add_plugin, tmp_path):
     add_readers(registry, add_plugin, signatures=(b"NOT",))
     assert anybind.read(file(tmp_path, "x.m"))[0] == "marked"
+
+
+def test_a_suffix_that_is_read_only_is_neither_written_nor_offered(tmp_path):
+    stream = anybind.derive("event", np.eye(9, dtype=np.uint8)[..., None].repeat(3, 2) * 255)
+    for write in (anybind.write, lambda each, path: anybind_events.convert(tmp_path / "e.npz", path)):
+        anybind.write(stream, tmp_path / "e.npz")
+        with pytest.raises(anybind.BadInput, match=r"\.npz"):
+            write(stream, tmp_path / "e.mat")
+    assert not (tmp_path / "e.mat").exists()
+
+
+def test_a_file_that_only_begins_like_a_format_names_it(tmp_path):
+    anybind.write(anybind.derive("event", np.eye(9, dtype=np.uint8)[..., None].repeat(3, 2)), tmp_path / "e.h5")
+    (tmp_path / "e.h5").rename(tmp_path / "e")
+    with pytest.raises(anybind.BadInput, match="if it is hdf5-events, say so with reader="):
+        anybind.read(tmp_path / "e")
+    assert anybind.read(tmp_path / "e", reader="hdf5-events").width == 180
 
 
 class Crashing(Marked):

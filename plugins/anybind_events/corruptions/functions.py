@@ -76,9 +76,11 @@ def darken_scene(stream: EventStream, rng: np.random.Generator, threshold: float
 
 
 def jitter_times(stream: EventStream, rng: np.random.Generator, sigma_us: float) -> Labelled:
-    """Move the time of each event by a normal deviate, within the recording."""
-    moved = stream.t + np.rint(rng.normal(0, sigma_us, len(stream))).astype(np.int64)
-    moved = np.clip(moved, stream.t[0], stream.t[-1])
+    """Move the time of each event by a normal deviate, reflected at the ends of the recording."""
+    moved = stream.t - stream.t[0] + np.rint(rng.normal(0, sigma_us, len(stream))).astype(np.int64)
+    period = 2 * max(stream.duration_us, 1)
+    moved %= period
+    moved = stream.t[0] + np.minimum(np.minimum(moved, period - moved), stream.duration_us)
     order = np.argsort(moved, kind="stable")
     x, y, t, p = (column[order] for column in (stream.x, stream.y, moved, stream.p))
     return _label(stream.from_valid(x, y, t, p, stream.width, stream.height))

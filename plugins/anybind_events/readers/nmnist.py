@@ -46,13 +46,15 @@ class BinReader(BinaryReader):
         )
 
     def write(self, sample: EventStream, path: Path) -> None:
-        """Write a recording; raise `BadInput` if its sensor or times exceed the format's range."""
+        """Write a recording; raise `BadInput` if it is empty, or its sensor or times exceed the format's range."""
+        if not len(sample):
+            raise BadInput("a recording without events would be an empty file; choose another ending")
         FormatLimits(".bin", 256, OVERFLOW_ROW, MAX_TIME).check(sample)
         packed = np.empty((len(sample), EVENT_BYTES), dtype=np.uint8)
         packed[:, 0], packed[:, 1] = sample.x, sample.y
         packed[:, 2] = (sample.p.astype(np.int64) << 7) | (sample.t >> 16)
         packed[:, 3], packed[:, 4] = (sample.t >> 8) & 255, sample.t & 255
-        packed.tofile(path)
+        path.write_bytes(packed.tobytes())
 
 
 def _decode_recording(path: Path, words: np.ndarray, state: np.ndarray, pixels: np.ndarray, times: np.ndarray) -> int:

@@ -42,7 +42,7 @@ class Motion:
             largest that fits.
         position_x, position_y: position of the image in the free space, 0 to 1; 0.5 is the centre.
         moving: `object`, before a still background; `background`, behind a still object (`texture` only); `both`, by a
-            camera that moves.
+            camera that moves. With `full`, the image is all that moves.
         motion: `translate`, `rotate`, `scale`, `shear`, `turn` (in depth), or `mixed`, at random.
         speed: `constant`, `eased` (slow at both ends), `random`, or `oscillating`, to and fro.
         amplitude: about how far a corner of the image moves from one end of the path to the other, in pixels.
@@ -73,6 +73,8 @@ class Motion:
             if getattr(self, name) not in choices:
                 hint = errors.suggest_names(str(getattr(self, name)), choices)
                 raise BadOption(f"{name}: expected {', '.join(choices)}, got {getattr(self, name)!r}{hint}")
+        if self.background == "full" and self.moving != "object":
+            raise BadOption(f"moving: {self.moving!r} needs a background other than full; set background")
         check_size(self.width, self.height)
         numbers = {"amplitude": self.amplitude, "jitter": self.jitter, "duration_us": self.duration_us}
         fractions = {name: getattr(self, name) for name in ("object_scale", "position_x", "position_y")}

@@ -108,7 +108,8 @@ def draw_motion_options(image: np.ndarray, seed: int, given: Mapping[str, Any], 
     options = {name: draw(name, function) for name, function in DRAWS.items()}
     short = draw("short_side", lambda rng: int(rng.integers(*SHORT_SIDE, endpoint=True)))
     short = min(given["width"], given["height"]) if {"width", "height"} <= given.keys() else short
-    if draw("is_pasted", lambda rng: rng.random() < PASTED_SHARE):
+    needs_background = given.get("moving", "object") != "object"
+    if draw("is_pasted", lambda rng: rng.random() < PASTED_SHARE) or needs_background:
         options["background"] = draw("background", choose(BACKGROUNDS))
         options["object_scale"] = draw(
             "object_scale", uniform(max(OBJECT_SCALE[0], MIN_OBJECT / short), OBJECT_SCALE[1])

@@ -112,7 +112,10 @@ class VideoSensor:
     height: int = 0
 
     def __post_init__(self) -> None:
-        if self.width or self.height:
+        if bool(self.width) != bool(self.height):
+            given, missing = ("width", "height") if self.width else ("height", "width")
+            raise BadOption(f"{given}: give {missing} too, or neither for the size of the video")
+        if self.width:
             check_size(self.width, self.height)
 
     def scale(self, gray: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,21 @@ def test_each_event_is_in_the_window_of_its_time(start):
     assert [(window.start_us, window.end_us) for window in windows[:2]] == [(0, 160_000), (160_000, 320_000)]
     assert windows[1].events.t[0] == start + 160_000
     assert windows[0].image is None
+
+
+@pytest.mark.parametrize("frames", [2, 4, 16, 40])
+def test_a_constant_event_rate_has_one_score_for_any_window(tmp_path, frames):
+    save_events(tmp_path / "constant.npz", make_events(np.arange(0, 1_640_000, 1000)))  # 41 frames of 40 events
+    scores = score_video(tmp_path / "constant.npz", head="event-rate", frames=frames).frame_scores
+    np.testing.assert_allclose(scores, 40 / (SIZE[0] * SIZE[1]), rtol=1e-5)
+
+
+def test_a_recording_without_events_warns_without_a_threshold(tmp_path):
+    save_events(tmp_path / "empty.npz", make_events([]))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        score_video(tmp_path / "empty.npz", head="event-rate")
+    assert any(str(each.message).endswith("has no events, and all scores are equal") for each in caught)
 
 
 def test_overlapping_windows_share_events():

@@ -14,7 +14,9 @@ NO_EVENTS = EventStream([], [], [], [], 8, 6)
 
 
 def make_window(number):
-    return VideoWindow(16 * number, 16, 1000 * number, 1000 * number + 1000, NO_EVENTS, np.zeros((6, 8, 3), np.uint8))
+    return VideoWindow(
+        16 * number, 16, 1000 * number, 1000 * number + 1000, NO_EVENTS, 15, np.zeros((6, 8, 3), np.uint8)
+    )
 
 
 def collect(scores, max_snapshots):

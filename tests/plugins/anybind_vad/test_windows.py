@@ -137,8 +137,8 @@ def test_windows_without_differences_and_unknown_rules_are_refused(options, mess
 
 def test_measures_are_events_frames_and_pixels():
     first, last = split_windows(MemoryVideo(make_noise(36, (6, 8))))
-    assert first.measures == {"events": float(len(first.events)), "frames": 16.0, "pixels": 48.0}
-    assert last.measures["frames"] == 20
+    assert first.measures == {"events": float(len(first.events)), "steps": 15.0, "pixels": 48.0}
+    assert last.measures["steps"] == 19
 
 
 def test_static_window_has_no_event_sample():

@@ -107,6 +107,15 @@ def test_files_that_cannot_be_read_stop_the_command_or_are_skipped(cli, folder: 
     assert list_files(output) == [f"a{suffix}", f"day/b{suffix}", f"day/night/c{suffix}"]
 
 
+@pytest.mark.parametrize("command", BATCHES)
+def test_an_output_that_cannot_be_written_is_no_invalid_file(cli, folder: Path, command: str) -> None:
+    output = folder.with_name("out") / "day" / f"b{SUFFIXES[command]}"
+    output.mkdir(parents=True)
+    ended = cli(command, folder, "-o", folder.with_name("out"), *BATCHES[command], "--skip-invalid")
+    assert ended.code == 2
+    assert f"cannot write {output}" in ended.err
+
+
 def test_a_folder_of_invalid_files_only_is_an_error(cli, tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(BAD)
     ended = cli("convert", tmp_path, "-o", tmp_path / "out", "--format", "h5", "--skip-invalid")

@@ -103,6 +103,17 @@ def test_time_jitter_keeps_pixels_and_polarities(stream: EventStream):
     assert one == other
 
 
+@pytest.mark.parametrize("duration_us", [0, 1, 700, 300_000])
+def test_time_jitter_spreads_events_to_the_ends_of_the_recording(duration_us: int):
+    times = np.linspace(5, 5 + duration_us, 20_000).astype(np.int64)
+    zeros = np.zeros(len(times), np.uint16)
+    moved = corrupt_events(EventStream(zeros, zeros, times, zeros == 1, 4, 4), "time-jitter", severity=3, seed=1).stream
+    assert 5 <= moved.t[0] <= moved.t[-1] <= 5 + duration_us
+    counts, _ = np.histogram(moved.t, bins=min(10, duration_us + 1))
+    assert counts.min() > 0.9 * counts.mean() or duration_us < 2
+    assert duration_us < 700 or np.unique(moved.t, return_counts=True)[1].max() < 100
+
+
 def test_a_recording_without_events_stays_without(stream: EventStream):
     for name in CORRUPTIONS:
         assert len(corrupt_events(stream.head(0), name).stream) == 0
@@ -148,7 +159,7 @@ def test_what_cannot_be_corrupted_is_an_error_without_an_output(cli, tmp_path: P
     assert "there is no corruption" in cli(*command, "dark").error()
     assert "no events are left by resolution" in cli(*command, "resolution", "--severity", 3).error()
     assert "give an output and a corruption" in cli("corrupt", tmp_path / "one.npz").error()
-    assert "labels are written as a NumPy file" in cli(*command, "flicker", "--labels-output", "x.txt").error()
+    assert "expected a name that ends in .npy" in cli(*command, "flicker", "--labels-output", "x.txt").error()
     assert not output.exists()
     with pytest.raises(BadInput, match="expected an event recording, got"):
         (tmp_path / "labels.txt").write_text("no events")

@@ -71,7 +71,7 @@ def test_a_real_recording_is_rewritten_byte_for_byte(recording: Path, tmp_path: 
 
 
 @settings(deadline=None)
-@given(stream=event_streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
+@given(stream=event_streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)).filter(len))
 def test_a_written_recording_is_read_back(folder: Path, stream: EventStream) -> None:
     path = folder / "round.bin"
     BinReader().write(stream, path)
@@ -81,11 +81,17 @@ def test_a_written_recording_is_read_back(folder: Path, stream: EventStream) -> 
 
 
 @settings(deadline=None)
-@given(stream=event_streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)))
+@given(stream=event_streams(st.integers(0, 2**23 - 1), st.integers(1, 256), st.integers(1, 240)).filter(len))
 def test_a_written_file_is_the_same_in_the_reference_decoder(folder: Path, stream: EventStream) -> None:
     path = folder / "other.bin"
     BinReader().write(stream, path)
     assert decode(path.read_bytes()) == list_events(stream)
+
+
+def test_a_recording_without_events_is_not_written_as_an_empty_file(tmp_path: Path) -> None:
+    empty = EventStream(*(np.zeros(0, int),) * 3, np.zeros(0, bool), 34, 34)
+    with pytest.raises(BadInput, match="choose another ending"):
+        anybind.write(empty, tmp_path / "e.bin")
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
@@ -96,6 +102,12 @@ def test_a_recording_truncated_in_an_event_gives_the_complete_ones_and_names_the
         stream = anybind.read(path)
     assert list_events(stream) == [(1, 2, 3, True), (4, 5, 6, False)]
     assert stream.notes == {"truncated_bytes": cut}
+
+
+def test_a_recording_without_events_is_not_written_as_an_empty_file(tmp_path: Path) -> None:
+    empty = EventStream(*(np.zeros(0, int),) * 3, np.zeros(0, bool), 34, 34)
+    with pytest.raises(BadInput, match="choose another ending"):
+        anybind.write(empty, tmp_path / "e.bin")
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])

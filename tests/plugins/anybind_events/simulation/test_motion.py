@@ -13,6 +13,7 @@ from anybind_events.simulation.motion_path import MOTIONS, SPEEDS, apply_homogra
 from anybind_events.simulation.scene import build_scene
 from anybind_events.simulation.sensor import draw_thresholds
 from anybind_events.simulation.sensor_model import SensorModel
+from anybind_events.simulation.variation import draw_motion_options
 from anybind_events.simulation.warping import warp_image
 from anybind_events.stream import EventStream
 from helpers.streams import list_contents
@@ -207,6 +208,17 @@ def test_views_of_a_still_scene_do_not_change() -> None:
 def test_an_unknown_name_is_an_error_with_the_names(name: str) -> None:
     with pytest.raises(BadOption, match=f"{name}: expected {CHOICES[name][0]}, .*, got 'x'"):
         Motion(**{name: "x"})
+
+
+@pytest.mark.parametrize("moving", ["background", "both"])
+def test_what_moves_behind_an_image_that_fills_the_view_is_an_error(moving: str) -> None:
+    with pytest.raises(BadOption, match=f"moving: '{moving}' needs a background other than full"):
+        Motion(moving=moving)
+
+
+def test_a_given_movement_draws_views_with_a_background() -> None:
+    backgrounds = {draw_motion_options(blotches(), seed, {"moving": "both"})["background"] for seed in range(12)}
+    assert "full" not in backgrounds
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def make_windows(axes, seed=0, modality="event", encoder="event-encoder", space=
     vectors = anybind.normalize(np.eye(DIM)[axes] + 0.1 * random.normal(size=(len(axes), DIM)))
     embeddings = Embeddings(vectors, Space(space, DIM), modality, tuple(map(str, axes)), encoder, scale)
     count = len(axes) if rows is None else max(rows) + 1
-    measures = {"events": np.full(count, 5.0), "frames": np.full(count, 16.0), "pixels": np.full(count, 100.0)}
+    measures = {"events": np.full(count, 5.0), "steps": np.full(count, 15.0), "pixels": np.full(count, 100.0)}
     return HeadInput({modality: embeddings}, measures, {} if rows is None else {modality: np.array(rows)})
 
 
@@ -99,7 +99,7 @@ def test_window_without_rows_scores_0_and_one_with_several_the_largest(fitted):
 
 
 def test_videos_without_events_can_be_scored(fitted):
-    measures = {"events": np.zeros(2), "frames": np.full(2, 16.0), "pixels": np.full(2, 100.0)}
+    measures = {"events": np.zeros(2), "steps": np.full(2, 15.0), "pixels": np.full(2, 100.0)}
     empty = HeadInput({"event": make_windows([0]).embeddings["event"][:0]}, measures, {"event": np.array([])})
     assert fitted.score(empty).tolist() == [0, 0]
 
@@ -271,11 +271,11 @@ def test_ranking_loss_equals_a_plain_reference():
     assert float(ranking_loss(torch.tensor(normal), torch.tensor(abnormal))) == pytest.approx(np.mean(plain))
 
 
-def test_event_rate_is_events_per_pixel_and_difference_of_frames():
-    measures = {"events": np.array([0.0, 70]), "frames": np.array([16.0, 8]), "pixels": np.array([100.0, 100])}
+def test_event_rate_is_events_per_pixel_and_step():
+    measures = {"events": np.array([0.0, 70]), "steps": np.array([15.0, 7]), "pixels": np.array([100.0, 100])}
     np.testing.assert_allclose(Head.find("event-rate").score(HeadInput({}, measures)), [0, 0.1])
     with pytest.raises(BadInput, match="'pixels'"):
-        Head.find("event-rate").score(HeadInput({}, {"events": np.ones(1), "frames": np.ones(1)}))
+        Head.find("event-rate").score(HeadInput({}, {"events": np.ones(1), "steps": np.ones(1)}))
 
 
 def test_image_head_is_another_head_on_image_embeddings():
