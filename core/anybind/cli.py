@@ -33,7 +33,7 @@ USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 class LazyCommand(TyperCommand):
     """A command whose module is imported when it runs; `--help` of the group shows its spec's summary."""
 
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: object) -> Any:
         name = self.name or ""
         # A name that two plugins claim is still listed; running it reports the clash.
         target = _find_command(name).load()
@@ -120,11 +120,11 @@ class CommandList(TyperGroup):
                 return LazyCommand(cmd_name, help=summary, short_help=summary)
         return None
 
-    def invoke(self, ctx: Any) -> Any:
+    def invoke(self, ctx: Any) -> object:
         with _escape_usage_errors(), _explain_missing_extra(ctx):
             return super().invoke(ctx)
 
-    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: object) -> Any:
         with _escape_usage_errors():
             return super().make_context(info_name, args, parent, **extra)
 
@@ -187,11 +187,13 @@ def main() -> None:
         raise SystemExit(2 if expected else 1) from None
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *location: Any, **options: Any) -> None:
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **options: object
+) -> None:
     if issubclass(category, AnybindWarning):
         print_text(f"warning: {' '.join(str(message).split())}", err=True)
     else:
-        text = warnings.formatwarning(str(message), category, location[0], location[1])
+        text = warnings.formatwarning(str(message), category, filename, lineno)
         sys.stderr.write(escape_text(text, keep="\n"))
 
 

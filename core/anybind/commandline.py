@@ -20,6 +20,8 @@ from anybind.errors import AnybindError, BadOption, UnknownName, suggest_names
 from anybind.escaping import escape_json, escape_text
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from anybind.store import EmbeddingStore
     from anybind.windowing import WindowOptions
 
@@ -234,7 +236,7 @@ class LiveTable:
         self._live.update(_build_table(columns, rows, title, self._live.console.width), refresh=True)
 
 
-def _build_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str, total_width: int) -> Any:
+def _build_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str, total_width: int) -> Table:
     """Build a table of `rich` that fits a width in characters."""
     from rich.table import Table
     from rich.text import Text

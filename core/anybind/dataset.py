@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from anybind.completeness import ALL, SplitContents, check_folder
 from anybind.errors import BadInput, BadOption, suggest_names
@@ -63,7 +63,7 @@ class Dataset:
     selected_labels: Sequence[str] = ()
     _items: Sequence[Item] = ()
     _missing: list[str] | None = None
-    _selection: Mapping[str, Any] | None = None
+    _selection: Mapping[str, object] | None = None
 
     def __init__(
         self,

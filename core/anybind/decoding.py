@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -40,7 +40,7 @@ class DecodingPool:
         context = multiprocessing.get_context("spawn")
         self._pool = ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(load_encoder,))
 
-    def prepare(self, item: Item, derive_seed: int | None) -> Any:
+    def prepare(self, item: Item, derive_seed: int | None) -> object:
         """Read and preprocess the file of an item in a process, and wait for it.
 
         Raises:
@@ -127,7 +127,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _prepare_item(item: Item, derive_seed: int | None) -> tuple[tuple[str, str] | None, Any]:
+def _prepare_item(item: Item, derive_seed: int | None) -> tuple[tuple[str, str] | None, object]:
     """Return the error of an item, or its encoder input.
 
     Tensors travel as arrays: torch would send handles of shared memory, of which a process may have too few.
@@ -147,7 +147,7 @@ class _Tensor:
     array: np.ndarray
 
 
-def _to_arrays(value: object) -> Any:
+def _to_arrays(value: object) -> object:
     """Replace torch tensors in lists, tuples and dicts by arrays."""
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(map(_to_arrays, value))
@@ -158,7 +158,7 @@ def _to_arrays(value: object) -> Any:
     return value
 
 
-def _to_tensors(value: object) -> Any:
+def _to_tensors(value: object) -> object:
     """Undo `_to_arrays`."""
     if isinstance(value, list | tuple) and type(value) in (list, tuple):
         return type(value)(map(_to_tensors, value))

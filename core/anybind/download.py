@@ -10,10 +10,13 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from anybind.progress import progress_bar
 from anybind.transfer import BLOCK_BYTES, MIN_RATE, START_SECONDS, Interrupted, Pace, TransferError, request_url
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
 
 MAX_JSON_BYTES = 1 << 24
 
@@ -25,7 +28,7 @@ class Fingerprint:
     size: int
     digest: str
 
-    def start(self) -> Any:
+    def start(self) -> HASH:
         """Return a hash object to be updated with the file's bytes."""
         if len(self.digest) == 64:
             return hashlib.sha256()
@@ -39,7 +42,7 @@ class Fingerprint:
             return False
 
 
-def _hash_into(digest: Any, path: Path) -> Any:
+def _hash_into(digest: HASH, path: Path) -> HASH:
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)

@@ -66,7 +66,7 @@ class ExportPlan:
 
     module: torch.nn.Module
     encoder: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
     axes: Mapping[str, Mapping[int, str]] = field(default_factory=lambda: {"inputs": {0: "n"}})
     files: Mapping[str, bytes] = field(default_factory=dict)
 

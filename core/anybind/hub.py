@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from anybind.download import Fingerprint, download_file, fetch_json
@@ -188,7 +187,7 @@ class _Repository:
                 return folder
         raise TransferError("the hub does not have it")
 
-    def _list_files(self, revision: str) -> tuple[str, Mapping[str, Mapping[str, Any]]]:
+    def _list_files(self, revision: str) -> tuple[str, Mapping[str, Mapping[str, object]]]:
         """Return the commit of a revision, and the hub's record of each of its files by name."""
         url = f"{self.endpoint}/api/models/{self.name}/revision/{quote(revision, safe='')}?blobs=true"
         listing = fetch_json(url, self.token)

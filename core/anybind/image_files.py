@@ -21,7 +21,7 @@ MAX_IMAGE_PIXELS = 1 << 26
 """Default limit of the pixels of an image (8192x8192): a file of kilobytes may declare gigabytes."""
 _lock = threading.Lock()
 _n_opening = _n_reading = 0
-_image_filters: list[Any] = []
+_image_filters: list[object] = []
 _pillow_limit: int | None = None
 
 

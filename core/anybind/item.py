@@ -34,7 +34,7 @@ class Item:
     source: Path | Any
     label: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
-    partners: Mapping[str, Any] = field(default_factory=dict)
+    partners: Mapping[str, object] = field(default_factory=dict)
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, update_wrapper
+from types import ModuleType
 from typing import Any
 
 from anybind.errors import MissingExtra
@@ -24,7 +25,7 @@ class Kernel:
     """A function that numba compiles at its first call; see `kernel`."""
 
     def __init__(
-        self, function: Callable[..., Any], vectorised: Callable[..., Any] | None, limit: int, reorder: bool
+        self, function: Callable[..., Any], vectorised: Callable[..., object] | None, limit: int, reorder: bool
     ) -> None:
         update_wrapper(self, function)
         self.py_func = function
@@ -48,7 +49,7 @@ class Kernel:
             if self._compiled is None:
                 numba = _import_numba()
                 fastmath = {"reassoc", "contract"} if self._reorder else False
-                options: dict[str, Any] = {"nogil": True, "fastmath": fastmath}
+                options: dict[str, object] = {"nogil": True, "fastmath": fastmath}
                 try:
                     self._compiled = numba.njit(cache=True, **options)(self.py_func)
                 except RuntimeError:  # "cannot cache function: no locator available"
@@ -56,7 +57,7 @@ class Kernel:
         return self._compiled
 
     @property
-    def _numba_type_(self) -> Any:
+    def _numba_type_(self) -> object:
         """The type by which numba resolves calls of this kernel in another."""
         return self.compile()._numba_type_
 
@@ -65,7 +66,7 @@ def kernel(
     function: Callable[..., Any] | None = None,
     /,
     *,
-    vectorised: Callable[..., Any] | None = None,
+    vectorised: Callable[..., object] | None = None,
     limit: int = SMALL,
     reorder: bool = False,
 ) -> Callable[..., Any]:
@@ -111,7 +112,7 @@ def _has_numba() -> bool:
 
 
 @cache
-def _import_numba() -> Any:
+def _import_numba() -> ModuleType:
     """Import numba; on a terminal, its first compilation (not a load from the cache) prints a line to stderr."""
     try:
         import numba

@@ -7,13 +7,16 @@ import importlib.util
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from anybind.errors import BadInput, BadOption, MissingExtra, WeightsMismatch
 from anybind.files import check_input
 from anybind.onnx_files import check_external_data
+
+if TYPE_CHECKING:
+    import openvino
 
 Runtime = Literal["onnx", "openvino"]
 Shape = tuple[int | str | None, ...]
@@ -121,7 +124,7 @@ class OnnxNetwork:
 
 
 class _OnnxSession:
-    def __init__(self, session: Any, values: Sequence[Any]) -> None:
+    def __init__(self, session: Any, values: Sequence[object]) -> None:
         self.session, self.values = session, values
         self.inputs = tuple(each.name for each in session.get_inputs())
 
@@ -153,7 +156,7 @@ def _load_onnx(graph: Path, weights: Mapping[str, np.ndarray], sizes: Mapping[st
 
 
 class _OpenVinoSession:
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: openvino.CompiledModel) -> None:
         self.model = model
         self.inputs = tuple(each.get_any_name() for each in model.inputs)
         self.shapes = tuple(
@@ -169,7 +172,7 @@ class _OpenVinoSession:
         return {each.get_any_name(): np.array(outputs[each]) for each in self.model.outputs}
 
 
-def _read_dimension(size: Any) -> int | None:
+def _read_dimension(size: openvino.Dimension) -> int | None:
     return None if size.is_dynamic else size.get_length()
 
 
@@ -190,10 +193,6 @@ def _load_openvino(graph: Path, weights: Mapping[str, np.ndarray], sizes: Mappin
     # One precision for all processors: OpenVINO takes bfloat16 where there is hardware for it.
     settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": count_threads()}
     return _OpenVinoSession(core.compile_model(model, "CPU", settings))
-
-
-def _get_size(dimension: Any, sizes: Mapping[str, int]) -> Any:
-    return sizes.get(dimension.get_symbol(), dimension) if dimension.is_dynamic else dimension
 
 
 def _embed_weights(graph: Path, weights: Mapping[str, np.ndarray]) -> bytes:

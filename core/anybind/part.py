@@ -88,17 +88,17 @@ class Part(Generic[S_co]):
 
 
 @functools.lru_cache(maxsize=256)
-def _get_parameters(target: Callable[..., Any]) -> frozenset[str]:
+def _get_parameters(target: Callable[..., object]) -> frozenset[str]:
     return frozenset(inspect.signature(target).parameters)
 
 
 @functools.lru_cache(maxsize=1024)
-def _check_names(target: Callable[..., Any], n_args: int, names: tuple[str, ...]) -> None:
+def _check_names(target: Callable[..., object], n_args: int, names: tuple[str, ...]) -> None:
     """Raise `TypeError` unless `target` can be called with this many arguments and options of these names."""
     inspect.signature(target).bind(*[None] * n_args, **dict.fromkeys(names))
 
 
-def check_options(what: str, target: Callable[..., Any], /, *args: object, **options: object) -> None:
+def check_options(what: str, target: Callable[..., object], /, *args: object, **options: object) -> None:
     """Raise `BadOption`, listing the valid options, unless `target` can be called with these arguments."""
     try:
         _check_names(target, len(args), tuple(options))
@@ -111,6 +111,6 @@ def check_options(what: str, target: Callable[..., Any], /, *args: object, **opt
             raise BadOption(f"{what}: {error} (options: {takes})") from None
 
 
-def takes_option(target: Callable[..., Any], name: str) -> bool:
+def takes_option(target: Callable[..., object], name: str) -> bool:
     """Return whether `target` has a parameter of that name."""
     return name in _get_parameters(target)

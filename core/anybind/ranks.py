@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,7 +24,7 @@ T = TypeVar("T")
 _single_process: ContextVar[bool] = ContextVar("_alone", default=False)
 
 
-def _get_distributed() -> Any:
+def _get_distributed() -> ModuleType | None:
     """Return the module torch.distributed if there are several processes, else None, without importing torch."""
     dist = sys.modules.get("torch.distributed")
     if _single_process.get() or dist is None or not dist.is_available() or not dist.is_initialized():

@@ -279,5 +279,5 @@ def _join_names(names: Iterable[str]) -> str:
     return " and ".join(sorted(names))
 
 
-def _join_owners(parts: Iterable[Part[Any]]) -> str:
+def _join_owners(parts: Iterable[Part[Spec]]) -> str:
     return _join_names(f"{part.distribution} (plugin {part.plugin!r})" for part in parts)

@@ -94,14 +94,14 @@ class Result:
         caption = f"{self.task}: {self.modality} of {self.dataset} by {self.binding}, n = {self.n}"
         return pages.table_html(("metric", "value", "95 % interval", "chance"), rows, caption)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Convert the result to one flat, JSON-like table of fields, metrics and details.
 
         Raises:
             PluginError: a metric or a detail has the name of a field or of another one.
         """
         fields = asdict(self)
-        flat: dict[str, Any] = {}
+        flat: dict[str, object] = {}
         for group in (fields.pop("metrics"), fields.pop("details"), fields):
             for name in group.keys() & flat.keys():
                 raise PluginError(f"the task {self.task!r} gives two values for {name!r}; rename its metric")

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from anybind.contents import content_key
 from anybind.database import DAMAGED_NAME, StoreDatabase
@@ -277,7 +276,7 @@ class StoreTable:
             self.store._put(self.id, self.description, rows)
 
 
-def _parse_description(text: object) -> dict[str, Any]:
+def _parse_description(text: object) -> dict[str, object]:
     """Parse an encoder's description; empty if it is damaged."""
     try:
         description = json.loads(text) if isinstance(text, str) else None

@@ -35,7 +35,7 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     n_objects = 0
 
-    def check_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def check_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         nonlocal n_objects
         n_objects += 1
         if n_objects > MAX_TENSORS:
@@ -119,7 +119,7 @@ def check_finite(path: str | Path, tensors: Mapping[str, np.ndarray] | Mapping[s
             raise BadInput(f"{path}: expected finite numbers, got NaN or infinity in tensor {name!r:.120}")
 
 
-def _find_range(tensor: Any) -> tuple[float, float]:
+def _find_range(tensor: np.ndarray | torch.Tensor) -> tuple[float, float]:
     """Return the smallest and the largest number, NaN if one is NaN: one pass and no further memory."""
     if isinstance(tensor, np.ndarray):
         if tensor.dtype.kind != "f" or not tensor.size or _is_finite_half(tensor):

@@ -126,7 +126,7 @@ class TorchEncoder(Encoder):
             for part, was_training in modes:
                 part.training = was_training
 
-    def _compute(self, inputs: Sequence[Any]) -> np.ndarray:
+    def _compute(self, inputs: Sequence[object]) -> np.ndarray:
         with torch.inference_mode():
             return self.features(self.collate(inputs)).float().cpu().numpy()
 

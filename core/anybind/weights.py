@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import numpy as np
 
@@ -54,7 +54,7 @@ def read_encoder_weights(
     preprocessing: Mapping[str, object],
     *,
     framework: Literal["numpy", "torch"] = "numpy",
-) -> Mapping[str, Any]:
+) -> Mapping[str, np.ndarray] | Mapping[str, torch.Tensor]:
     """Read the weights of an encoder with this space, modality and preprocessing.
 
     Args:

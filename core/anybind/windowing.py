@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from anybind.errors import BadOption
 
@@ -132,7 +132,7 @@ class WindowOptions:
 
         return replace(self, filters=resolve_filters(self.filters))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the options that are set, JSON-like."""
         return {name: value for name, value in vars(self).items() if value}
 

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from anybind import AnybindError
 from anybind.plugin import BadInput, BadOption, BindingSpec, files, find_part, tables
@@ -51,7 +50,7 @@ class Submission:
     command: str
     date: str
     versions: Mapping[str, str]
-    results: Mapping[str, Any]
+    results: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -197,7 +196,7 @@ def read_submission(path: str | os.PathLike[str], root: str | os.PathLike[str] |
 def _read_strict_json(path: Path) -> object:
     """Read JSON of limited size; raise `BadInput` for links, duplicate keys, NaN and infinity."""
 
-    def check_pairs(pairs: Sequence[tuple[str, object]]) -> dict[str, Any]:
+    def check_pairs(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
         table = dict(pairs)
         if len(table) < len(pairs):
             names = [name for name, _ in pairs]

@@ -29,7 +29,7 @@ class Window(Protocol):
     """A window of a source; see `anybind_events.LiveWindow`."""
 
     @property
-    def events(self) -> Any: ...
+    def events(self) -> samples.EventSample: ...
     @property
     def start_us(self) -> int: ...
     @property
@@ -41,7 +41,7 @@ class Window(Protocol):
     @property
     def arrival_s(self) -> float: ...
     @property
-    def counts(self) -> Any: ...
+    def counts(self) -> object: ...
 
 
 class DividedSource(Protocol):
@@ -56,7 +56,7 @@ class DividedSource(Protocol):
         drop: str = ...,
         timeout: float = ...,
         filters: object = ...,
-        warm_up: Callable[[Any], object] | None = ...,
+        warm_up: Callable[[Window], object] | None = ...,
     ) -> Iterator[Window]:
         """Divide what it sends into windows."""
         ...
@@ -92,7 +92,7 @@ class LiveAnswer:
     encoder_calls: int
     counts: Mapping[str, Any]
     embedding: Embeddings | None
-    sample: Any
+    sample: samples.EventSample
 
     @property
     def name(self) -> str:

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from anybind import AnybindError
-from anybind.plugin import BadInput, BadOption, modalities, pages
+from anybind.plugin import BadInput, BadOption, modalities, pages, samples
 from anybind_classification.live import LiveAnswer, format_state
 
 HOST = "127.0.0.1"
@@ -156,7 +156,7 @@ def make_message(answer: LiveAnswer) -> bytes:
     return f"event: answer\ndata: {json.dumps(record)}\n\n".encode()  # JSON has no line breaks
 
 
-def _draw(sample: Any) -> str:
+def _draw(sample: samples.EventSample) -> str:
     try:
         image = modalities.find_modality("event").show_window(sample) if len(sample) else ""
         return image if isinstance(image, str) else pages.image_uri(image)

@@ -89,7 +89,7 @@ class EventInput(export.EncoderInput):
         inputs = np.asarray(self.image.preprocess(frame_to_image(frame)))
         return resize(inputs, self.size) if self.size else inputs
 
-    def collate(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+    def collate(self, inputs: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         """Collate to the arrays of the image encoder; with several windows also their `shares` in each recording."""
         collate = self.image.collate if isinstance(self.image, export.EncoderInput) else super().collate
         if self.windows == 1:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from llvmlite import ir
+    from numba import types
+    from numba.core.base import BaseContext
+    from numba.core.typing.templates import Signature
 
 
 class Prefetch:
@@ -15,20 +22,20 @@ class Prefetch:
     """
 
     def __init__(self) -> None:
-        self._type: Any = None
+        self._type: types.Type | None = None
 
     def __call__(self, array: np.ndarray, index: int | np.integer) -> None:
         pass
 
     @property
-    def _numba_type_(self) -> Any:
+    def _numba_type_(self) -> types.Type:
         """The type by which numba resolves calls in kernels."""
         if self._type is None:
             self._type = _create_type(self)
         return self._type
 
 
-def _create_type(function: Prefetch) -> Any:
+def _create_type(function: Prefetch) -> types.Type:
     from llvmlite import ir
     from numba import types
     from numba.core.typing.templates import AbstractTemplate, signature
@@ -37,11 +44,11 @@ def _create_type(function: Prefetch) -> Any:
     class Template(AbstractTemplate):
         key = function
 
-        def generic(self, args: Any, kws: Any) -> Any:
+        def generic(self, args: Sequence[types.Type], kws: object) -> Signature:
             return signature(types.none, *args)
 
     @lower_builtin(function, types.Array, types.Integer)
-    def lower(context: Any, builder: Any, call: Any, arguments: Any) -> Any:
+    def lower(context: BaseContext, builder: ir.IRBuilder, call: Signature, arguments: Sequence[ir.Value]) -> object:
         array_type, index_type = call.args
         data = context.make_array(array_type)(context, builder, arguments[0]).data
         address = builder.gep(data, [context.cast(builder, arguments[1], index_type, types.intp)])

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from anybind.plugin import BadInput, files, modalities
 from anybind_events.inspection import check_chart
 from anybind_events.modality import draw_recording
 from anybind_events.stream import EventStream
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PARTS = 12
 """Parts of equal duration, from the first event to the last, over which the event rate is compared."""
@@ -225,7 +228,7 @@ def draw_realism(
         figure.savefig(temporary, dpi=130)
 
 
-def _draw_shares(axis: Any, statistics: Sequence[Sequence[RecordingStatistics]]) -> None:
+def _draw_shares(axis: Axes, statistics: Sequence[Sequence[RecordingStatistics]]) -> None:
     """Draw a dot for each recording and share, on a log scale."""
     fields = ("on_share", "active_share", "hot_share", "hot_event_share")
     for number, (colour, group) in enumerate(zip(COLOURS.values(), statistics, strict=True)):

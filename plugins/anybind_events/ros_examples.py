@@ -73,7 +73,7 @@ def make_packet(
     seq: int = 0,
     time_base: int = 0,
     is_bigendian: bool = False,
-) -> Any:
+) -> object:
     """Make a message EventPacket of encoded events."""
     packet = _make_types(is_ros1).types[PACKET]
     numbers = {"seq": seq, "time_base": time_base, "is_bigendian": is_bigendian}
@@ -81,7 +81,7 @@ def make_packet(
     return packet(_make_header(is_ros1), size[1], size[0], **numbers, encoding=encoding, events=content)
 
 
-def make_event_array(events: Events, *, is_ros1: bool, size: tuple[int, int] = (240, 180)) -> Any:
+def make_event_array(events: Events, *, is_ros1: bool, size: tuple[int, int] = (240, 180)) -> object:
     """Make a message EventArray of events."""
     types = _make_types(is_ros1).types
     event, time = types["dvs_msgs/msg/Event"], types["builtin_interfaces/msg/Time"]
@@ -89,12 +89,12 @@ def make_event_array(events: Events, *, is_ros1: bool, size: tuple[int, int] = (
     return types[EVENT_ARRAY](_make_header(is_ros1), size[1], size[0], listed)
 
 
-def make_text(text: str, *, is_ros1: bool) -> Any:
+def make_text(text: str, *, is_ros1: bool) -> object:
     """Make a message without events."""
     return _make_types(is_ros1).types[TEXT](text)
 
 
-def _make_header(is_ros1: bool) -> Any:
+def _make_header(is_ros1: bool) -> object:
     types = _make_types(is_ros1).types
     stamp = types["builtin_interfaces/msg/Time"](12, 345)
     return types["std_msgs/msg/Header"](**({"seq": 1} if is_ros1 else {}), stamp=stamp, frame_id="cam")

@@ -79,9 +79,9 @@ class ExportedPart:
 
     encoder: str
     input: str
-    options: Mapping[str, Any]
+    options: Mapping[str, object]
     space: Space
-    preprocessing: Mapping[str, Any]
+    preprocessing: Mapping[str, object]
     weights_hash: str
     source: str
     identity: str

@@ -31,7 +31,7 @@ class GraphEncoder(export.OnnxEncoder):
         self.input, self.single = input, single
         self.reader_options, self.prompt_templates = input.reader_options, input.prompt_templates
 
-    def preprocess(self, sample: object) -> Any:
+    def preprocess(self, sample: object) -> object:
         """Preprocess a sample as the source does."""
         return self.input.preprocess(sample)
 

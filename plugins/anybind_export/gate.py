@@ -6,7 +6,6 @@ import statistics
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +29,7 @@ def encode_samples(encoder: Encoder, samples: Sequence[object], adapters: Sequen
     return adapt(np.concatenate([encoder.encode(inputs[i : i + BATCH_SIZE]) for i in parts]), adapters)
 
 
-def preprocess_samples(encoder: Encoder | export.EncoderInput, samples: Sequence[object]) -> list[Any]:
+def preprocess_samples(encoder: Encoder | export.EncoderInput, samples: Sequence[object]) -> list[object]:
     """Preprocess samples, without warnings of truncated texts, which are compared as such."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AnybindWarning)

@@ -128,7 +128,9 @@ def store_int8(source: Path, target: Path) -> None:
     write_graph(model, target)
 
 
-def _replace_weights(graph: Any, weights: Any, array: np.ndarray, scale: np.ndarray | None = None) -> None:
+def _replace_weights(
+    graph: onnx.GraphProto, weights: onnx.TensorProto, array: np.ndarray, scale: np.ndarray | None = None
+) -> None:
     """Replace weights by an array of another type, which is converted to float32 and, with a scale, multiplied."""
     name, stored = weights.name, f"{weights.name}.stored"
     weights.CopyFrom(onnx.numpy_helper.from_array(array, stored))
@@ -207,7 +209,7 @@ def _quantize_products(
         quantization.quantize_static(prepared, target, calibration, activation_type=activation_type, **options)
 
 
-def _is_sensitive(node: Any, nodes: Sequence[Any]) -> bool:
+def _is_sensitive(node: onnx.NodeProto, nodes: Sequence[onnx.NodeProto]) -> bool:
     """Return whether a node is a depthwise convolution, or the first one."""
     is_depthwise = any(each.name == "group" and each.i > 1 for each in node.attribute)
     return node.op_type == "Conv" and (is_depthwise or node is nodes[0])

@@ -168,7 +168,7 @@ def _find_tag_weights(pretrained: Mapping[str, object]) -> tuple[Path, str]:
     return path, f"{repository}@{folder.name}"
 
 
-def _read_architecture(architecture: str) -> dict[str, Any]:
+def _read_architecture(architecture: str) -> dict[str, object]:
     # Only names of the list: get_model_config itself would also look into folders and the hub.
     config = get_model_config(architecture) if architecture in list_models() else None
     if config is None:

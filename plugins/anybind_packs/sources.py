@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from anybind import Binding, find_binding
 from anybind.plugin import BadInput, BadOption, tables, tensors
@@ -40,7 +39,7 @@ class PackSource:
     weights: Path | None
     modality: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, object] = field(default_factory=dict)
     recipe_hash: str = ""
     data_hash: str = ""
 

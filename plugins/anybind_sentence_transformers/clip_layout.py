@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import torch
 from torch import nn
@@ -80,7 +79,7 @@ def _convert_layer(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch
     yield f"{LAYER[layer]}.{parameter}", tensor
 
 
-def describe_encoder(module: nn.Module) -> dict[str, Any]:
+def describe_encoder(module: nn.Module) -> dict[str, object]:
     """Describe an encoder by the keys of `CLIPTextConfig` and `CLIPVisionConfig`.
 
     Raises:

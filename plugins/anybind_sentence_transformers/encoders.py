@@ -6,7 +6,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -18,6 +18,9 @@ from anybind.plugin import BadInput, BadOption, Encoder, TorchEncoder, errors, s
 from anybind_sentence_transformers import MODALITIES
 from anybind_sentence_transformers.inputs import convert_image, convert_sound, convert_text, convert_video
 from anybind_sentence_transformers.model_files import ModelFolder, find_model_folder, hash_model_settings
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 N_FRAMES = 32
 """Default number of frames of a video."""
@@ -89,14 +92,14 @@ class SentenceTransformerEncoder(TorchEncoder):
         is_shared = self._shared is not None and self.module is self._shared.module
         return self._shared.weights_hash if self._shared is not None and is_shared else super().weights_hash
 
-    def collate(self, inputs: Sequence[object]) -> dict[str, Any]:
+    def collate(self, inputs: Sequence[object]) -> dict[str, object]:
         """Run the model's processor on a batch of inputs of sentence-transformers."""
         options = {"processing_kwargs": {"video": {"do_sample_frames": False}}} if self.modality == "video" else {}
         with explain_errors(f"{self.folder.path}: cannot process {self.modality}"):
             batch = self.model.preprocess(list(inputs), prompt=self.prompt, **options)
         return {name: each.to(self.device) if isinstance(each, torch.Tensor) else each for name, each in batch.items()}
 
-    def features(self, batch: dict[str, Any]) -> torch.Tensor:
+    def features(self, batch: dict[str, object]) -> torch.Tensor:
         """Compute (n, d) features of a batch, truncated, not of norm 1."""
         return self.module(dict(batch))["sentence_embedding"][:, : self.truncate_dim]  # modules add to their input
 
@@ -112,7 +115,7 @@ class SentenceTransformerTextEncoder(SentenceTransformerEncoder):
 
     modality = "text"
 
-    def preprocess(self, sample: str) -> dict[str, Any]:
+    def preprocess(self, sample: str) -> dict[str, str]:
         return convert_text(sample)
 
 
@@ -121,7 +124,7 @@ class SentenceTransformerImageEncoder(SentenceTransformerEncoder):
 
     modality = "image"
 
-    def preprocess(self, sample: np.ndarray) -> Any:
+    def preprocess(self, sample: np.ndarray) -> PIL.Image.Image:
         return convert_image(sample)
 
 
@@ -144,7 +147,7 @@ class SentenceTransformerSoundEncoder(SentenceTransformerEncoder):
                 return rate
         raise BadInput(f"{self.folder.path}: the model's processor states no sampling_rate of its audio")
 
-    def preprocess(self, sample: samples.AudioSample) -> dict[str, Any]:
+    def preprocess(self, sample: samples.AudioSample) -> dict[str, object]:
         return convert_sound(sample, self.rate)
 
 
@@ -176,7 +179,7 @@ class SentenceTransformerVideoEncoder(SentenceTransformerEncoder):
     def input_settings(self) -> dict[str, object]:
         return {"n_frames": self.n_frames}
 
-    def preprocess(self, sample: samples.VideoSample) -> dict[str, Any]:
+    def preprocess(self, sample: samples.VideoSample) -> dict[str, object]:
         return convert_video(sample, self.n_frames)
 
 

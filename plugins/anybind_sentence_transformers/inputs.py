@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import PIL.Image
 
 from anybind.plugin import BadInput, samples
 
 
-def convert_text(sample: str) -> dict[str, Any]:
+def convert_text(sample: str) -> dict[str, str]:
     """Wrap a text: a bare one that ends like the path or URL of an image would be read as the image."""
     return {"text": sample}
 
@@ -20,13 +18,13 @@ def convert_image(sample: np.ndarray) -> PIL.Image.Image:
     return PIL.Image.fromarray(sample)
 
 
-def convert_sound(sample: samples.AudioSample, rate: int) -> dict[str, Any]:
+def convert_sound(sample: samples.AudioSample, rate: int) -> dict[str, object]:
     """Convert an audio clip to one channel, the mean of all, at the model's sample rate."""
     clip = sample.mono().resample(rate)
     return {"audio": {"array": np.ascontiguousarray(clip.samples[0], np.float32), "sampling_rate": rate}}
 
 
-def convert_video(sample: samples.VideoSample, n_frames: int) -> dict[str, Any]:
+def convert_video(sample: samples.VideoSample, n_frames: int) -> dict[str, object]:
     """Decode evenly spaced frames of a video, from the first to the last one; a shorter video gives all of its frames.
 
     The video is decoded twice: files do not store their number of frames. Memory holds the selected frames alone.

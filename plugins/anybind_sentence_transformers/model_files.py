@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from anybind.plugin import BadInput, BadOption, hub, tables
 
@@ -84,7 +83,7 @@ def _check_files(folder: Path) -> None:
             )
 
 
-def read_modules(folder: Path) -> list[Mapping[str, Any]]:
+def read_modules(folder: Path) -> list[Mapping[str, object]]:
     """Read the list of a model's modules; empty for a model of transformers alone."""
     path = folder / MODULES
     if not path.is_file():

@@ -82,7 +82,7 @@ class SpeechEncoder(Encoder):
         twin.labels, twin.space, twin.logit_scale = labels, labels.space, LOGIT_SCALE
         return twin
 
-    def preprocess(self, sample: samples.AudioSample) -> Any:
+    def preprocess(self, sample: samples.AudioSample) -> object:
         """Recognise the speech in a clip of any rate and number of channels.
 
         Returns:

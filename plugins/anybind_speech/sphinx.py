@@ -8,7 +8,6 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pocketsphinx
@@ -136,7 +135,7 @@ class SphinxRecogniser:
                 raise BadOption(f"labels: {label!r} has no words, or the same as another label")
         return phrases
 
-    def _get_decoder(self, name: str, **options: object) -> Any:
+    def _get_decoder(self, name: str, **options: object) -> pocketsphinx.Decoder:
         if not hasattr(self._local, name):
             settings = {"lm": None, "loglevel": "FATAL", **options}
             setattr(self._local, name, pocketsphinx.Decoder(samprate=float(RATE), **settings))
@@ -185,7 +184,7 @@ def to_pcm(waveform: np.ndarray) -> bytes:
     return (np.clip(waveform, -1, 1) * 32_767).astype("<i2").tobytes()
 
 
-def decode(decoder: Any, audio: bytes) -> Any:
+def decode(decoder: pocketsphinx.Decoder, audio: bytes) -> pocketsphinx.Hypothesis | None:
     """Decode a clip as one utterance; return the hypothesis, None without words."""
     decoder.reinit_feat()  # otherwise the result depends on former utterances
     decoder.start_utt()

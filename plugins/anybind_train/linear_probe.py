@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class LinearProbeRecord(TypedDict):
     encoder: str
     top1: float
     n: int
-    settings: dict[str, Any]
+    settings: dict[str, object]
     skipped: dict[str, str]
     versions: dict[str, str]
 

@@ -28,7 +28,7 @@ class TrainedEncoder(TypedDict):
     """
 
     encoder: str
-    options: dict[str, Any]
+    options: dict[str, object]
     metric: str
 
 
@@ -55,7 +55,7 @@ class RunRecord(TypedDict):
     weights: str
     encoder: str
     base: BaseRecord
-    settings: dict[str, Any]
+    settings: dict[str, object]
     probes: list[dict[str, float]]
     skipped: dict[str, str]
     versions: dict[str, str]

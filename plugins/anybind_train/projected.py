@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import nn
@@ -62,10 +62,10 @@ class ProjectedEncoder(TorchEncoder):
         if weights is not None:
             self.load_weights(weights)
 
-    def preprocess(self, sample: object) -> Any:
+    def preprocess(self, sample: object) -> object:
         return self.backbone.preprocess(sample)
 
-    def collate(self, inputs: Sequence[object]) -> Any:
+    def collate(self, inputs: Sequence[object]) -> object:
         return self.backbone.collate(inputs)
 
     def features(self, batch: object) -> torch.Tensor:

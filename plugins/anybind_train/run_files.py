@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from anybind import Binder, Binding
 from anybind.plugin import files
@@ -52,7 +52,7 @@ def describe_base(binder: Binder, recipe: Recipe) -> BaseRecord:
     }
 
 
-def describe_recipe(recipe: Recipe) -> dict[str, Any]:
+def describe_recipe(recipe: Recipe) -> dict[str, object]:
     """Return the keys of a recipe, with those that its file leaves out, JSON-like."""
     return json.loads(json.dumps(dataclasses.asdict(recipe)))
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import torch
 from torch import nn
@@ -38,7 +37,7 @@ class Progress:
     best: float | None = None
     probes: list[dict[str, float]] | None = None
     skipped: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, object] = field(default_factory=dict)
 
 
 def get_trained_state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -140,7 +139,7 @@ def _list_changes(before: Mapping[str, object], after: Mapping[str, object]) -> 
     return [f"{key} ({_format_setting(old, key)}, now {_format_setting(new, key)})" for key in keys]
 
 
-def _flatten_table(value: object, key: str = "") -> dict[str, Any]:
+def _flatten_table(value: object, key: str = "") -> dict[str, object]:
     """Flatten nested tables and lists of tables to values by dotted key, as `--set` names them."""
     if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
         value = {str(index): each for index, each in enumerate(value)}

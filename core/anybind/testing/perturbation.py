@@ -50,7 +50,7 @@ def _fill(value: np.ndarray | torch.Tensor, content: Any) -> None:
         value[...] = content
 
 
-def _perturb(value: Any) -> list[Any]:
+def _perturb(value: Any) -> list[object]:
     if isinstance(value, float):
         return [value * 1.5 + 0.01]
     if isinstance(value, np.ndarray):
@@ -90,7 +90,7 @@ def _walk(value: object, name: str, assign: Assign, seen: set[int]) -> Iterator[
             yield from _walk(item, name + label, assign_item, seen)
 
 
-def _find_items(value: object, assign: Assign) -> Iterator[tuple[str, Any, Assign]]:
+def _find_items(value: object, assign: Assign) -> Iterator[tuple[str, object, Assign]]:
     if isinstance(value, tuple):
         for number, item in enumerate(value):
             yield (

@@ -140,7 +140,7 @@ def _make_metadata(dataset: Dataset, name: str, names: Sequence[str], *, is_retr
     return DatasetMetadata(**fields)
 
 
-def _make_column(dataset: Dataset, modality: str) -> list[Any]:
+def _make_column(dataset: Dataset, modality: str) -> list[object]:
     """Return the samples, or their partners of a modality, as MTEB's columns hold them; see `MtebEncoder.encode`."""
     items = [item.partner(modality) if modality in item.partners else item for item in dataset.items]
     return [_make_value(dataset, modality, item) for item in items]

@@ -139,10 +139,10 @@ def _check_numbers(name: str, values: object, count: int | None = None) -> tuple
     return tuple(values)  # pyright: ignore[reportArgumentType]
 
 
-def _parse_yaml(text: str) -> dict[str, Any]:
+def _parse_yaml(text: str) -> dict[str, object]:
     """Parse the YAML that OpenCV writes: numbers, names and matrices; other entries are skipped."""
-    fields: dict[str, Any] = {}
-    inner: dict[str, Any] | None = None
+    fields: dict[str, object] = {}
+    inner: dict[str, object] | None = None
     text = re.sub(r"\[[^\]]*\]?", lambda match: " ".join(match.group().split()), text)  # data on one line
     for number, line in enumerate(text.splitlines(), 1):
         line = re.sub(r"(^|\s)#.*", "", line).rstrip()

@@ -11,9 +11,9 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from llvmlite import ir
@@ -23,6 +23,10 @@ from numba.extending import intrinsic
 
 from anybind.plugin import kernel
 from anybind_events.readers.aedat4_packets import Packets
+
+if TYPE_CHECKING:
+    from numba.core.base import BaseContext
+    from numba.core.typing.templates import Signature
 
 PREFIX = np.frombuffer(bytes.fromhex("100000004556545300000600080004000600000004000000"), np.uint8)
 """Bytes between a packet's length and the number of its events, in the layout of camera software."""
@@ -49,10 +53,14 @@ kernel_intrinsic = cast("Callable[..., Callable[..., Any]]", intrinsic)
 
 
 @kernel_intrinsic
-def _copy_16_bytes(typing_context: Any, target: Any, target_index: Any, source: Any, source_index: Any) -> Any:
+def _copy_16_bytes(
+    typing_context: object, target: types.Type, target_index: object, source: types.Type, source_index: object
+) -> object:
     """Copy 16 bytes between positions of two arrays, without alignment."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> object:
         step = ir.VectorType(ir.IntType(64), 2).as_pointer()
         pointers = []
         for array, position in ((0, 1), (2, 3)):
@@ -67,10 +75,12 @@ def _copy_16_bytes(typing_context: Any, target: Any, target_index: Any, source: 
 
 
 @kernel_intrinsic
-def _read_uint16(typing_context: Any, array: Any, index: Any) -> Any:
+def _read_uint16(typing_context: object, array: types.Type, index: object) -> object:
     """Return the number in two bytes of an array, without alignment."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, arguments: Sequence[ir.Value]
+    ) -> object:
         array_struct = context.make_array(signature.args[0])(context, builder, arguments[0])
         pointer = builder.bitcast(
             cgutils.gep_inbounds(builder, array_struct.data, arguments[1]), ir.IntType(16).as_pointer()
@@ -110,7 +120,7 @@ def _get_executor() -> ThreadPoolExecutor:
 
 
 @kernel
-def _read_uint32(data: np.ndarray, index: int) -> Any:
+def _read_uint32(data: np.ndarray, index: int) -> np.int64:
     number = np.int64(0)
     for i in range(4):
         number |= np.int64(data[index + i]) << 8 * i
@@ -118,7 +128,7 @@ def _read_uint32(data: np.ndarray, index: int) -> Any:
 
 
 @kernel
-def _compute_header_checksum(flags: int, block_size: int) -> Any:
+def _compute_header_checksum(flags: int, block_size: int) -> int:
     """Return the checksum byte of a frame header: the second byte of XXH32 of its two bytes."""
     word = 374761393 + 2
     for byte in (flags, block_size):

@@ -6,10 +6,11 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import h5py
+    from _typeshed import ReadableBuffer
 
 
 class _FailsafeFile(io.FileIO):
@@ -21,7 +22,7 @@ class _FailsafeFile(io.FileIO):
 
     error: OSError | None = None
 
-    def write(self, data: Any) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         content = memoryview(data).cast("B")
         try:
             written = 0

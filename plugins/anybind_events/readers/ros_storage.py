@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from anybind import AnybindError
@@ -198,7 +199,7 @@ def _limit_inflation(chunks: dict[int, Any]) -> None:
             chunks[position] = chunk._replace(decompressor=partial(_inflate_chunk, create, limit))
 
 
-def _import_zstd() -> Any:
+def _import_zstd() -> ModuleType:
     """Import the module that rosbags requires, which is part of Python from 3.14 on."""
     return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 

@@ -6,7 +6,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -40,7 +39,7 @@ class SimulationModel:
     source: str
     function: Callable[..., EventStream | Iterator[EventStream]]
     option_sets: tuple[Motion | Saccades | VideoSensor | SensorModel, ...] = ()
-    simulate_varied: Callable[[np.ndarray, int, Mapping[str, Any]], EventStream] | None = None
+    simulate_varied: Callable[[np.ndarray, int, Mapping[str, object]], EventStream] | None = None
 
     @functools.cached_property
     def defaults(self) -> dict[str, object]:
@@ -49,7 +48,7 @@ class SimulationModel:
         in_sets = {name: value for option_set in self.option_sets for name, value in vars(option_set).items()}
         return in_sets | {each.name: each.default for each in parameters}
 
-    def check_options(self, options: Mapping[str, object]) -> dict[str, Any]:
+    def check_options(self, options: Mapping[str, object]) -> dict[str, object]:
         """Return the options that are not None; raise `BadOption` for one that the model does not have."""
         given = {name: value for name, value in options.items() if value is not None}
         for name in given:
@@ -59,7 +58,7 @@ class SimulationModel:
                 )
         return given
 
-    def settings(self, seed: int, options: Mapping[str, object]) -> dict[str, Any]:
+    def settings(self, seed: int, options: Mapping[str, object]) -> dict[str, object]:
         """Return all options: the given ones (not None), the seed if the model has one, and defaults.
 
         Raises:

@@ -89,7 +89,7 @@ def draw_option(seed: int, attempt: int, name: str, draw: Draw) -> Any:
     return draw(np.random.default_rng([seed, attempt, zlib.crc32(name.encode())]))
 
 
-def split_options(options: Mapping[str, Any], option_sets: Sequence[Any]) -> list[Any]:
+def split_options(options: Mapping[str, object], option_sets: Sequence[Any]) -> list[Any]:
     """Return the option sets with the options that each has; the others keep their values."""
     return [replace(each, **{name: options[name] for name in vars(each) if name in options}) for each in option_sets]
 
