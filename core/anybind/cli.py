@@ -28,6 +28,8 @@ from anybind.spec import CommandSpec
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[2]
 """`ClickException`, of the click that typer uses: its own copy in newer versions."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as in shells."""
 
 
 class LazyCommand(TyperCommand):
@@ -165,7 +167,8 @@ def anybind(
 def main() -> None:
     """Run the `anybind` command; an error is printed as one line.
 
-    The exit code is 2 for an error in the arguments or the input, and 1 for an error in anybind or a plugin.
+    The exit code is 2 for an error in the arguments or the input, 1 for an error in anybind or a plugin, and 130 after
+    Ctrl-C.
     """
     arguments = sys.argv[1:]
     debug = "--debug" in arguments  # allowed anywhere, also among the options of a command
@@ -181,10 +184,19 @@ def main() -> None:
         if debug:
             sys.excepthook = _show_traceback  # here, since typer sets its own when the app starts
             raise
+        if _was_interrupted(error):
+            raise SystemExit(INTERRUPTED) from None
         expected = isinstance(error, AnybindError | AnybindWarning | OSError)
         message = str(error) if expected else f"internal: {type(error).__name__}: {error}; --debug shows where"
         print_text(f"error: {' '.join(message.split())}", err=True)
         raise SystemExit(2 if expected else 1) from None
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Return whether Ctrl-C caused an error: compiled code that it interrupts raises a `SystemError` from it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _show_warning(

@@ -7,7 +7,9 @@ import json
 import PIL.Image
 import pytest
 
+from anybind import cli as anybind_cli
 from anybind.commandline import _fit_widths, print_table, split_common_folder
+from anybind.errors import PluginError
 from anybind.registry import list_parts
 from anybind.spec import BindingSpec
 
@@ -114,3 +116,17 @@ def test_a_missing_input_is_skipped_and_listed_where_invalid_ones_are(cli, tmp_p
 )
 def test_a_common_folder_is_split_from_paths(paths, folder, names):
     assert split_common_folder(paths) == (folder, names)
+
+
+@pytest.mark.parametrize("wrap", [SystemError, PluginError])
+def test_ctrl_c_in_compiled_code_ends_as_elsewhere(monkeypatch, capsys, wrap):
+    def interrupt(*args, **options):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            raise wrap("a kernel returned a result with an exception set") from error
+
+    monkeypatch.setattr(anybind_cli, "app", interrupt)
+    with pytest.raises(SystemExit, match="130"):
+        anybind_cli.main()
+    assert capsys.readouterr().err == ""
