@@ -40,7 +40,8 @@ class Motion:
             on a random gray or on smooth random blotches; an image with a plain border is cut out.
         object_scale: longer side of the image over the shorter side of the sensor, above 0 to 1; with `full`, over the
             largest that fits.
-        position_x, position_y: position of the image in the free space, 0 to 1; 0.5 is the centre.
+        position_x, position_y: position of the image in the free space, 0 to 1; 0.5 is the centre. With
+            `full` there is none.
         moving: `object`, before a still background; `background`, behind a still object (`texture` only); `both`, by a
             camera that moves. With `full`, the image is all that moves.
         motion: `translate`, `rotate`, `scale`, `shear`, `turn` (in depth), or `mixed`, at random.

@@ -104,12 +104,6 @@ def test_a_recording_truncated_in_an_event_gives_the_complete_ones_and_names_the
     assert stream.notes == {"truncated_bytes": cut}
 
 
-def test_a_recording_without_events_is_not_written_as_an_empty_file(tmp_path: Path) -> None:
-    empty = EventStream(*(np.zeros(0, int),) * 3, np.zeros(0, bool), 34, 34)
-    with pytest.raises(BadInput, match="choose another ending"):
-        anybind.write(empty, tmp_path / "e.bin")
-
-
 @pytest.mark.parametrize("cut", [1, 2, 3, 4])
 def test_a_recording_truncated_in_an_event_is_an_error_when_strict(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "cut.bin"
