@@ -192,7 +192,9 @@ class Loader:
 
     def _refuse(self, path: Path, actual: str) -> BadInput:
         name = self.modality.name
-        return BadInput(f"{path} holds {actual}, not {name}; derive_seed=0 derives {name} from it if possible")
+        derivable = actual in list_sources(name)
+        hint = f"derive_seed=0 derives {name} from it" if derivable else f"{name} cannot be derived from it"
+        return BadInput(f"{path} holds {actual}, not {name}; {hint}")
 
 
 def _find_mark(source: str | os.PathLike[str]) -> FileMark | None:

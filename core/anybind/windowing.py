@@ -91,6 +91,11 @@ class WindowOptions:
         """Whether every recording is one window, unchanged."""
         return self == WindowOptions(window=WHOLE)
 
+    @property
+    def has_windows(self) -> bool:
+        """Whether windows are asked for, by their length or their stride."""
+        return bool(self.stride) or self.window not in ("", WHOLE)
+
     def resolve_range(self, unit: str) -> tuple[int | None, int | None]:
         """Return start and end in microseconds; plain numbers are of `unit`.
 

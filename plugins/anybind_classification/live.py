@@ -18,7 +18,7 @@ from anybind.plugin import windows as windowing
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
 MODALITY = "event"
-STDIN = "-"
+STDIN, STDIN_DESCRIPTOR = "-", 0
 RATE_ANSWERS = 20
 """Number of the last answers from which their rate is computed."""
 MAX_LATENCIES = 100_000
@@ -166,6 +166,7 @@ def watch(
     timeout: float = 10.0,
     filters: object = (),
     source_options: Mapping[str, object] | None = None,
+    reader_options: Mapping[str, object] | None = None,
     warm_up: Callable[[LiveAnswer], object] | None = None,
 ) -> Iterator[LiveAnswer]:
     """Classify the windows of a live source by text labels (zero-shot), or by a fitted head, as they are complete.
@@ -185,6 +186,7 @@ def watch(
         stride: from the start of a window to that of the next, in the same unit. [default: the length]
         queue, drop, timeout, filters: see `anybind_events.LiveSource.windows`.
         source_options: options of the source, by name: `speed`, `rate` (events per second) and `loop` of a replay.
+        reader_options: options of the reader of a recording, such as `source` for one of several cameras.
         warm_up: called with the answers of the made-up windows, to do what is done with an answer.
 
     Returns:
@@ -197,7 +199,7 @@ def watch(
     labels = prompts.list_labels(labels)
     if bool(labels) == (head is not None):  # before the binding is loaded
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
-    opened = open_source(source, source_options)
+    opened = open_source(source, source_options, reader_options)
 
     def classify_made_up(window: Window) -> None:
         answer = _WindowClassifier(binder, rank)(window, "")  # with counts of its own
@@ -212,27 +214,33 @@ def watch(
     return _classify_windows(windows, _WindowClassifier(binder, rank))
 
 
-def open_source(source: Source, options: Mapping[str, object] | None = None) -> DividedSource:
+def open_source(
+    source: Source,
+    options: Mapping[str, object] | None = None,
+    reader_options: Mapping[str, object] | None = None,
+) -> DividedSource:
     """Create the source that a path or a name stands for; see `watch`.
 
     Raises:
         BadOption, UnknownName, BadInput: see `watch`.
     """
     if not isinstance(source, str | os.PathLike):
-        if options:
+        if options or reader_options:
             raise BadOption("options are of sources that are given by name")
         if isinstance(source, samples.EventSample) or not callable(getattr(source, "windows", None)):
             expected = "the path of a recording, the name of a source, or a LiveSource"
             raise BadInput(f"expected {expected}, got {modalities.describe_type(source)}")
         return source
+    # Positional arguments are not options: neither accepted among these, nor listed in errors.
     name, options = os.fspath(source), dict(options or {})
+    is_registered = name in {part.name for part in list_parts("source")}
+    if name != STDIN and not is_registered and (Path(name).exists() or Path(name).suffix):
+        return create_part("source", "replay", name, reader_options, **options)
+    if reader_options and (name == STDIN or is_registered):
+        raise BadOption(f"source {name!r}: only recordings have reader options; others have options of the source")
     if name == STDIN:
-        return create_part("source", "stdin", **options)
-    if name in {part.name for part in list_parts("source")}:
-        return create_part("source", name, **options)
-    if Path(name).exists() or Path(name).suffix:
-        return create_part("source", "replay", path=name, **options)
-    return create_part("source", name, **options)  # raises with the nearest names
+        return create_part("source", "stdin", STDIN_DESCRIPTOR, **options)
+    return create_part("source", name, **options)  # of an unknown name: raises with the nearest ones
 
 
 def _classify_windows(windows: Iterator[Window], classify: _WindowClassifier) -> Iterator[LiveAnswer]:

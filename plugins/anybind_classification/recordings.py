@@ -67,7 +67,7 @@ class RecordingClassification:
         summary: the classification of the mean embedding of all windows, without smoothing.
         windows: the answers of the windows, in order; a single one for a recording that is not divided.
         shares: share of time of each label that is the answer of a window, the largest first.
-        is_whole: whether the recording is one unchanged window.
+        is_whole: whether the recording is one unchanged window, and no windows were asked for.
     """
 
     summary: Classification
@@ -142,13 +142,15 @@ def classify_windows(
         {modality: sample_paths} if modality else readers.group_by_modality(sample_paths, binder.modalities, on_bad)
     )
     recordings: list[RecordingClassification] = []
+    options = options or windows.WindowOptions()
     with loops.progress_bar(len(sample_paths), "classifying") as advance:
         for name, group in readers.make_items(groups, reader_options).items():
             embedded = windows.embed_windows(
-                binder, name, group, options or windows.WindowOptions(), on_bad=on_bad, advance=advance,
-                derive_seed=seed if modality else None,
-            )  # fmt: skip
-            recordings += [classify_recording(each, rank, smooth, smoothing) for each in embedded]
+                binder, name, group, options, on_bad=on_bad, advance=advance, derive_seed=seed if modality else None
+            )
+            for each in embedded:
+                recording = classify_recording(each, rank, smooth, smoothing)
+                recordings.append(replace(recording, is_whole=recording.is_whole and not options.has_windows))
     if not recordings:
         raise BadInput("no file could be classified")
     positions = {files.portable_name(path): position for position, path in enumerate(sample_paths)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +19,7 @@ from anybind.commandline import (
     Filters,
     LiveTable,
     Prompts,
+    ReaderOptions,
     check_unit,
     parse_options,
     print_json,
@@ -76,6 +77,7 @@ def watch(
         bool, typer.Option("--loop", help="Replay a recording again and again, with continued time.")
     ] = False,
     source_option: SourceOptions = None,
+    reader_option: ReaderOptions = None,
     queue: QueueTime = "1s",
     drop: DropPolicy = "oldest",
     timeout: Timeout = 10.0,
@@ -103,8 +105,7 @@ def watch(
     label_names = tables.parse_names(labels) if labels else []
     fitted_head = Head.find(head, predicts="classification") if head else None
     end_us = windows.parse_duration(duration, windows.MICROSECONDS, "duration") if duration else None
-    replay = {"speed": speed, "rate": rate, "loop": loop or None}
-    options = {name: value for name, value in replay.items() if value is not None} | parse_options(source_option)
+    options = _join_options({"speed": speed, "rate": rate, "loop": loop or None}, parse_options(source_option))
     binder = load(binding, device=device, backend=backend)
     templates = prompts.choose_templates(binder, "text", prompt) if labels else None
     summary, score_name = WatchSummary(), "score" if fitted_head else "cosine"
@@ -116,7 +117,7 @@ def watch(
         answers = watch_source(
             source, label_names, window=window, stride=stride, head=fitted_head, binding=binder, templates=templates,
             queue=queue, drop=drop, timeout=timeout, filters=filters, source_options=options,
-            warm_up=live_page.warm_up if live_page else None,
+            reader_options=parse_options(reader_option), warm_up=live_page.warm_up if live_page else None,
         )  # fmt: skip
         error = _follow(answers, summary, [write, *shows], end_us)
         ending = {"summary": summary.to_dict(), **({"error": str(error)} if error else {})}
@@ -124,6 +125,14 @@ def watch(
     _print_summary(summary, ending, as_lines)
     if error is not None:
         raise error
+
+
+def _join_options(replay: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """Return the options of the source; raise `BadOption` for one that is given twice."""
+    options = {name: value for name, value in replay.items() if value is not None}
+    for name in options.keys() & given.keys():
+        raise BadOption(f"give either --{name} or --source-option {name}=, not both")
+    return {**options, **given}
 
 
 def _follow(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from anybind import read
-from anybind.plugin import BadInput, files, modalities
+from anybind.plugin import BadInput, Item, files, modalities, readers
 from anybind_events.inspection import check_chart
 from anybind_events.modality import draw_recording
 from anybind_events.stream import EventStream
@@ -91,6 +92,7 @@ def measure_realism(
     real: str | os.PathLike[str] | EventStream | Sequence[str | os.PathLike[str] | EventStream],
     *,
     output: str | os.PathLike[str] | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> Realism:
     """Measure how far simulated recordings are from real ones; each recording weighs the same.
 
@@ -99,11 +101,12 @@ def measure_realism(
     Args:
         simulated, real: files, or recordings in memory, one or several, of the same kind of scene and movement.
         output: chart of the statistics: .png, .pdf or .svg.
+        reader_options: options for the readers that take them, such as `source` for one of several cameras.
 
     Raises:
         BadInput: there is no recording of either kind, one cannot be read or has fewer than two events, or the chart
             cannot be written.
-        BadOption: another suffix of the chart.
+        BadOption: another suffix of the chart, or an option that no reader takes.
     """
     simulated, real = (
         [group] if isinstance(group, str | os.PathLike | EventStream) else list(group) for group in (simulated, real)
@@ -113,7 +116,8 @@ def measure_realism(
             raise BadInput(f"expected at least one {name} recording")
     if output is not None:
         check_chart(Path(output))
-    groups = [[_read_recording(item) for item in group] for group in (simulated, real)]
+    recordings = iter(_read_recordings([*simulated, *real], reader_options or {}))
+    groups = [list(itertools.islice(recordings, len(group))) for group in (simulated, real)]
     first, second = (tuple(compute_statistics(stream, file) for file, stream in group) for group in groups)
     if output is not None:
         draw_realism((first, second), [group[0][1] for group in groups], Path(output))
@@ -164,14 +168,21 @@ def compare_statistics(
     }
 
 
-def _read_recording(item: str | os.PathLike[str] | EventStream) -> tuple[str, EventStream]:
-    """Return the name and the events of a recording."""
-    if isinstance(item, EventStream):
-        return "event", item
-    sample = read(item)
-    if not isinstance(sample, EventStream):
-        raise BadInput(f"{item}: expected an event recording, got {modalities.infer_modality(sample)}")
-    return files.portable_name(item), sample
+def _read_recordings(
+    recordings: Sequence[str | os.PathLike[str] | EventStream], options: Mapping[str, object]
+) -> Iterator[tuple[str, EventStream]]:
+    """Yield the name and the events of each recording, read with the options that its reader takes."""
+    paths = [Path(each) for each in recordings if not isinstance(each, EventStream)]
+    items = iter(readers.add_options([Item(files.portable_name(path), path) for path in paths], options))
+    for recording in recordings:
+        if isinstance(recording, EventStream):
+            yield "event", recording
+            continue
+        item = next(items)
+        sample = read(recording, **item.options)
+        if not isinstance(sample, EventStream):
+            raise BadInput(f"{recording}: expected an event recording, got {modalities.infer_modality(sample)}")
+        yield item.id, sample
 
 
 def _average_neighbours(counts: np.ndarray) -> np.ndarray:

@@ -77,7 +77,7 @@ def parse_unit(text: object, origin: str) -> TimeUnit | None:
 
 def check_time_unit(time_unit: str | None) -> None:
     """Raise `BadOption` for an unknown unit of time."""
-    if time_unit is not None and time_unit not in UNITS_US:
+    if time_unit is not None and not (isinstance(time_unit, str) and time_unit in UNITS_US):
         hint = errors.suggest_names(str(time_unit), UNITS_US)
         raise BadOption(f"time_unit: expected {', '.join(UNITS_US)}, got {time_unit!r}{hint}")
 

@@ -120,7 +120,7 @@ def parse_joint_query(
         return encoder_modalities.get(modality, modality)
 
     parsed = [
-        parse_query(source, encoder_modalities, find_encoder(modality))
+        parse_query(source, encoder_modalities, modality)
         for modality, sources in parts.items()
         for source in (sources if isinstance(sources, list | tuple) else [sources])
     ]
@@ -135,15 +135,15 @@ def parse_query(query: object, encoder_modalities: Mapping[str, str], embed_as: 
     Args:
         query: text or path; a `Path` is always a file.
         encoder_modalities: modality that files are embedded as, by the modality of the files.
-        embed_as: `text` to force a text query, or the modality to embed the file as, e.g. `event` for an image.
+        embed_as: `text` to force a text query, or the modality to embed the file as, e.g. `event` for an image; also
+            `video` where videos are embedded as events.
 
     Raises:
         BadInput: the query is empty, is the name of a missing file, or cannot be embedded by the binding.
         BadOption: the binding does not embed `embed_as`.
     """
-    encoders = set(encoder_modalities.values())
-    if embed_as and embed_as not in encoders:
-        raise BadOption(f"the binding embeds no {embed_as}{errors.suggest_names(embed_as, encoders)}")
+    if embed_as and embed_as not in encoder_modalities:
+        raise BadOption(f"the binding embeds no {embed_as}{errors.suggest_names(embed_as, encoder_modalities)}")
     if not isinstance(query, str | os.PathLike):
         raise BadInput(f"expected a text or the path of a file to search for, got {modalities.describe_type(query)}")
     text = os.fspath(query)
@@ -158,7 +158,14 @@ def parse_query(query: object, encoder_modalities: Mapping[str, str], embed_as: 
         hint = "" if embed_as else ", or search for it as a text with --as text"
         raise BadInput(f"there is no file {text}; check the path{hint}")
     modality = readers.find_reader(path, embed_as or None).spec.modality
-    return Query(text, modality, embed_as or _find_encoder_modality(modality, text, encoder_modalities))
+    if not embed_as:
+        return Query(text, modality, _find_encoder_modality(modality, text, encoder_modalities))
+    encoder_modality = encoder_modalities[embed_as]
+    if modality not in modalities.list_sources(encoder_modality):
+        expected = [name for name, target in encoder_modalities.items() if modality in modalities.list_sources(target)]
+        hint = f"; expected {' or '.join(expected)}" if expected else ""
+        raise BadInput(f"{text!r} is {modality}, which cannot be embedded as {embed_as}{hint}")
+    return Query(text, modality, encoder_modality)
 
 
 def _find_encoder_modality(modality: str, text: str, encoder_modalities: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from anybind.commandline import (
     Backend,
     BindingName,
     Device,
+    ReaderOptions,
     StoreFlag,
     open_store,
     parse_options,
@@ -68,6 +69,7 @@ def vad(
     backend: Backend = "auto",
     store: StoreFlag = True,
     as_json: AsJson = False,
+    reader_option: ReaderOptions = None,
 ) -> None:
     """Score each frame of a video for anomalies, and list the segments with scores above a threshold.
 
@@ -96,6 +98,7 @@ def vad(
         store=open_store(store),
         strict=strict,
         collector=collector,
+        reader_options=parse_options(reader_option),
     )
     if output is not None and collector is not None:
         save_page(output, scores, collector.snapshots)

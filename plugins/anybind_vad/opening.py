@@ -16,11 +16,11 @@ def open_video(path: str | Path, fps: float | None = None, **options: object) ->
     Args:
         path: the file or folder.
         fps: frame rate of a folder of frames, or of an event recording, in Hz. [default: 25]
-        options: options of the reader of an event recording, such as `size`.
+        options: options of the reader, such as the `size` of the sensor of a recording.
 
     Raises:
         BadInput: not a video or an event recording, or not readable.
-        BadOption: a frame rate out of range, or given for a file of frames; another option for a video.
+        BadOption: a frame rate out of range, or given for a file of frames; an option that the reader does not take.
     """
     path = Path(path)
     reader = find_part(ReaderSpec, "video") if path.is_dir() else readers.find_reader(path, "video", options)
@@ -35,7 +35,5 @@ def open_video(path: str | Path, fps: float | None = None, **options: object) ->
         raise BadInput(
             f"{path}: expected a video, a folder of frames or an event recording, got {reader.spec.modality}"
         )
-    if options:
-        raise BadOption(f"{path}: expected no reader options for a video, got {', '.join(options)}")
-    with reader.explain_missing_extra():
-        return reader.load()().read(path, **({} if fps is None else {"fps": fps}))
+    rate = {} if fps is None else {"fps": fps}
+    return cast(samples.VideoSample, readers.read(path, reader=reader, **rate, **options))

@@ -115,6 +115,7 @@ def score_video(
     store: EmbeddingStore | None = None,
     strict: bool = False,
     collector: SnapshotCollector | None = None,
+    reader_options: Mapping[str, object] | None = None,
 ) -> VideoScores:
     """Score each frame of a video for anomalies, in memory independent of the number of pixels.
 
@@ -132,10 +133,10 @@ def score_video(
         smoothing: `time`, or `similarity`, with embeddings in memory; see `smooth_frame_scores`.
         score_threshold: score threshold of segments. [default: median + 3 robust standard deviations]
         batch_size: windows embedded at a time.
-        device, backend: as for `anybind.load`.
-        store: embedding store to read from and write to; an interrupted run resumes from it. [default: none]
+        device, backend, store: as for `anybind.load`; an interrupted run resumes from the store.
         strict: raise if the video cannot be decoded completely. [default: warn, and score the decoded frames]
         collector: collects images for a page; see `save_page`.
+        reader_options: options of the reader, such as `source` for one of several cameras.
 
     Raises:
         UnknownName, BadOption, SpaceMismatch, WeightsMismatch: an invalid option, or a head not fitted for it.
@@ -144,7 +145,7 @@ def score_video(
     scorer = _load_fitted_head(head)
     _check_options(sigma, score_threshold, batch_size, smoothing, scorer)
     windows = choose_windows(preset, threshold, frames, stride, last)
-    video = open_video(Path(path), fps)
+    video = open_video(Path(path), **{"fps": fps, **(reader_options or {})})
     binder, clamp = _load_binder(binding, preset, clamp, device=device, backend=backend, store=store)
     embedded = EmbeddedVideo(
         video, binder, scorer.needs, windows, batch_size=batch_size, keep_windows=collector is not None,

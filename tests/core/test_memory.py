@@ -123,5 +123,7 @@ def test_embed_passes_options_to_the_readers_that_take_them(cli: Command, tmp_pa
     unknown = cli(*arguments, "--reader-option", "sampels=1")
     assert unknown.code == 2
     assert "no reader of these files (image) has an option 'sampels'" in unknown.err
+    for name in ("path", "reader"):
+        assert f"no reader has an option '{name}'" in cli(*arguments, "--reader-option", f"{name}=1").error()
     with pytest.raises(BadInput, match="50x30 pixels"):
         anybind.embed(tmp_path / "b.png", reader_options={"max_pixels": 1})

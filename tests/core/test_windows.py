@@ -81,6 +81,11 @@ def test_options_of_numbers_and_texts_are_equal():
     assert WindowOptions("", "") == WindowOptions()
     assert WindowOptions().is_default
     assert WindowOptions(window="whole").is_whole
+    asking = [WindowOptions(window="1s"), WindowOptions(window="auto"), WindowOptions(stride="1s")]
+    assert all(options.has_windows for options in asking)
+    assert not any(
+        options.has_windows for options in (WindowOptions(), WindowOptions(window="whole"), WindowOptions("1s"))
+    )
     assert WindowOptions(start="1s", roi=(1, 2, 3, 4)).to_dict() == {"start": "1s", "roi": (1, 2, 3, 4)}
 
 

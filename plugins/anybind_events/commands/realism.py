@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, print_json, print_table, print_text
+from anybind.commandline import AsJson, ReaderOptions, parse_options, print_json, print_table, print_text
 from anybind_events.realism import RecordingStatistics, measure_realism
 
 SHARES = ("on_share", "active_share", "hot_share", "hot_event_share")
@@ -22,9 +22,10 @@ def realism(
         Path | None, typer.Option("--output", "-o", help="Chart of the statistics: .png, .pdf or .svg.")
     ] = None,
     as_json: AsJson = False,
+    reader_option: ReaderOptions = None,
 ) -> None:
     """Measure how far simulated recordings are from real ones."""
-    result = measure_realism(simulated, real, output=output)
+    result = measure_realism(simulated, real, output=output, reader_options=parse_options(reader_option))
     if as_json:
         print_json(asdict(result))
         return

@@ -37,11 +37,13 @@ class DvInput(LiveSource):
             host: host of the writer.
 
         Raises:
-            BadOption: an invalid port.
+            BadOption: an invalid port or host.
         """
-        if not isinstance(port, int) or not 0 < port <= 65_535:
+        if type(port) is not int or not 0 < port <= 65_535:
             raise BadOption(f"port: expected 1 to 65535, got {port!r}")
-        self._host, self._port = str(host), port
+        if not isinstance(host, str) or "\0" in host:
+            raise BadOption(f"host: expected a host such as 127.0.0.1, got {host!r}")
+        self._host, self._port = host, port
         self._name = f"{self._host}:{self._port}"
         self._closed = False
 
@@ -63,9 +65,10 @@ class DvInput(LiveSource):
     def chunks(self) -> Iterator[EventStream]:
         try:
             connection = socket.create_connection((self._host, self._port), CONNECT_S)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError for text that cannot be a host name
+            reason = getattr(error, "strerror", "") or error
             raise BadInput(
-                f"cannot connect to {self._name} ({error.strerror or error}); start the writer first, and check"
+                f"cannot connect to {self._name} ({reason}); start the writer first, and check"
                 " --source-option host= and port="
             ) from error
         with contextlib.closing(connection):

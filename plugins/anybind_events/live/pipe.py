@@ -7,7 +7,7 @@ import select
 import sys
 from collections.abc import Iterator, Mapping
 
-from anybind.plugin import BadInput
+from anybind.plugin import BadInput, BadOption
 from anybind_events.event_columns import parse_size
 from anybind_events.live.decoding import decode_bytes, prepare_decoding
 from anybind_events.live_source import LiveSource
@@ -22,20 +22,24 @@ class StandardInput(LiveSource):
     """Bytes of EVT2, EVT2.1 or EVT3 with their header, or lines of text, on the standard input."""
 
     def __init__(
-        self, *, size: str | None = None, columns: str | None = None, time_unit: str | None = None, descriptor: int = 0
+        self, descriptor: int = 0, *, size: str | None = None, columns: str | None = None, time_unit: str | None = None
     ) -> None:
         """Set what the data do not say.
 
         Args:
+            descriptor: file descriptor to read. [default: 0, the standard input]
             size: `WIDTHxHEIGHT` of the sensor in pixels. [default: that of the header]
             columns: order of the columns of a text, such as `txyp`. [default: that of its header]
             time_unit: unit of the times of a text that names none: s, ms, us or ns. [default: us; fractions are an
                 error]
-            descriptor: file descriptor to read. [default: 0, the standard input]
 
         Raises:
-            BadOption: an invalid size or unit.
+            BadOption: an invalid descriptor, size, order or unit.
         """
+        if type(descriptor) is not int or descriptor < 0:
+            raise BadOption(f"descriptor: expected the number of a file descriptor, got {descriptor!r}")
+        if not isinstance(columns, str | None):
+            raise BadOption(f"columns: expected an order of columns, such as txyp, got {columns!r}")
         check_time_unit(time_unit)
         self._size = None if size is None else parse_size(size)
         self._columns, self._time_unit, self._descriptor = columns, time_unit, descriptor
@@ -58,6 +62,10 @@ class StandardInput(LiveSource):
         return self._size
 
     def chunks(self) -> Iterator[EventStream]:
+        try:
+            os.fstat(self._descriptor)
+        except OSError as error:
+            raise BadInput(f"stdin: cannot read the file descriptor {self._descriptor} ({error.strerror})") from error
         if os.isatty(self._descriptor):
             raise BadInput("stdin: expected a pipe, got a terminal; write `camera-program | anybind watch - ...`")
         yield from decode_bytes(self._read, "stdin", size=self._size, columns=self._columns, time_unit=self._time_unit)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import read_chunks
-from anybind.plugin import BadInput, BadOption, readers
+from anybind.plugin import BadInput, BadOption, Item, readers
 from anybind_events.live_source import LiveSource
 from anybind_events.stream import EventStream
 
@@ -30,39 +30,46 @@ class Replay(LiveSource):
     def __init__(
         self,
         path: str | os.PathLike[str],
+        reader_options: Mapping[str, object] | None = None,
         *,
         speed: float | None = None,
         rate: float | None = None,
         loop: bool = False,
-        reader_options: Mapping[str, object] | None = None,
     ) -> None:
         """Set the recording and the speed.
 
         Args:
             path: the recording.
+            reader_options: options of the reader.
             speed: seconds of the recording that are sent in a second; times stay those of the recording. 0: as fast as
                 it can be read. [default: 1, real time]
             rate: send this many events per second on average, instead of `speed`: times are scaled to match, as of a
                 sensor that records so many.
             loop: begin anew after the end, with times that continue.
-            reader_options: options of the reader.
 
         Raises:
-            BadOption: both `speed` and `rate`, or an invalid number.
+            BadOption: both `speed` and `rate`, an invalid value, or an option that the reader does not take.
             BadInput: the file is missing or of an unknown format, or has no events.
         """
         if speed is not None and rate is not None:
             raise BadOption("give speed or rate, not both")
         for name, value in (("speed", speed), ("rate", rate)):
-            valid = isinstance(value, int | float) and math.isfinite(value) and value >= 0
+            valid = isinstance(value, int | float) and type(value) is not bool and 0 <= value < math.inf
             if value is not None and not (valid and (value or name == "speed")):
                 raise BadOption(f"{name}: expected a number above 0, got {value!r}")
-        self._path, self._loop = Path(path), bool(loop)
+        if not isinstance(path, str | os.PathLike):
+            raise BadOption(f"path: expected the path of a recording, got {path!r}")
+        if not isinstance(loop, bool):
+            raise BadOption(f"loop: expected true or false, got {loop!r}")
+        if not isinstance(reader_options, Mapping | None):
+            raise BadOption(f"reader_options: expected options by name, got {reader_options!r}")
+        self._path, self._loop = Path(path), loop
         self._options = dict(reader_options or {})
         self._speed, self._rate = 1.0 if speed is None else float(speed), rate
         self._reader = readers.find_reader(self._path, "event", self._options)
         if self._reader.spec.modality != "event":
             raise BadInput(f"{path}: expected an event recording, got a file of {self._reader.spec.modality}")
+        readers.add_options([Item(str(path), readers.SampleFile(self._path, self._reader))], self._options)
         self._closed = False
         self._start_s: float | None = None
         self._last_sent_s = 0.0

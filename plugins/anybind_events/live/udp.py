@@ -8,6 +8,7 @@ Source of the format: aestream 0.6.4, `dvs_to_udp.cpp`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 import time
@@ -46,11 +47,13 @@ class UdpInput(LiveSource):
             address: address to listen on; 0.0.0.0 for packets of other machines, too.
 
         Raises:
-            BadOption: an invalid size or port.
+            BadOption: an invalid size, port or address.
         """
-        if not isinstance(port, int) or not 0 <= port <= 65_535:
+        if type(port) is not int or not 0 <= port <= 65_535:
             raise BadOption(f"port: expected 0 to 65535, got {port!r}")
-        self._size, self._port, self._address = parse_size(size), port, str(address)
+        if not isinstance(address, str) or "\0" in address:
+            raise BadOption(f"address: expected an address such as 127.0.0.1, got {address!r}")
+        self._size, self._port, self._address = parse_size(size), port, address
         self._closed = False
         self._last_us = self._wraps = self._lost = self._new_lost = 0
 
@@ -70,11 +73,13 @@ class UdpInput(LiveSource):
                 receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
             try:
                 receiver.bind((self._address, self._port))
-            except OSError as error:
-                reason = error.strerror or str(error)
+            except (OSError, ValueError) as error:  # a ValueError for text that cannot be a host name
+                reason = getattr(error, "strerror", "") or str(error)
+                is_foreign = not isinstance(error, OSError) or error.errno == errno.EADDRNOTAVAIL
+                option = "address" if is_foreign or isinstance(error, socket.gaierror) else "port"
                 raise BadInput(
                     f"cannot listen on UDP port {self._port} of {self._address} ({reason});"
-                    " choose another with --source-option port="
+                    f" choose another with --source-option {option}="
                 ) from error
             receiver.settimeout(POLL_S)
             while not self._closed:

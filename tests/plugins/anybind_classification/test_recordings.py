@@ -168,6 +168,27 @@ def test_the_command_prints_windows_as_json_lines_and_writes_a_page(cli, recordi
     assert "data:image/webp" in html
 
 
+@pytest.mark.parametrize("options", [("--window", "1s"), ("--window", "1s", "--stride", "50ms")])
+def test_one_window_is_reported_like_several_if_windows_are_asked_for(cli, recordings: Path, options: tuple[str, ...]):
+    path, page = recordings / "bright" / "0.npz", recordings.parent / "page.html"
+    command = ("classify", path, "--labels", "bright,dark", "--binding", "polarity", "--no-store", *options)
+    window, summary = [json.loads(line) for line in cli(*command, "--jsonl").out.splitlines()]
+    assert (window["start_us"], window["label"]) == (0, "bright")
+    assert (summary["windows"], summary["shares"]) == (1, [{"label": "bright", "fraction": 1.0, "inactive": False}])
+    (record,) = json.loads(cli(*command, "--json").out)["files"]
+    assert record["windows"] == [window]
+    assert "over time" in cli(*command, "--page", page).out
+    assert '<div class="lane' in page.read_text()
+
+
+@pytest.mark.parametrize("options", [(), ("--window", "whole")])
+def test_a_short_recording_has_no_windows_unless_they_are_asked_for(cli, recordings: Path, options: tuple[str, ...]):
+    path = recordings / "bright" / "0.npz"
+    command = ("classify", path, "--labels", "bright,dark", "--binding", "polarity", "--no-store", *options)
+    (summary,) = [json.loads(line) for line in cli(*command, "--jsonl").out.splitlines()]
+    assert not {"windows", "shares"} & summary.keys()
+
+
 def evaluate(cli, recordings: Path, *options: object) -> dict:
     command = (
         "evaluate",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -70,6 +71,9 @@ def test_a_replay_in_real_time_gives_the_same_labels(mini: anybind.Binder) -> No
         (RECORDING, {"labels": []}, BadOption, "either labels or a head"),
         (RECORDING, {"labels": LABELS, "window": "auto"}, BadOption, "duration"),
         (RECORDING, {"labels": LABELS, "source_options": {"height": 3}}, BadOption, "height"),
+        (RECORDING, {"labels": LABELS, "reader_options": {"source": 3}}, BadOption, "has an option 'source'"),
+        (RECORDING, {"labels": LABELS, "reader_options": {"path": "x"}}, BadOption, "has an option 'path'"),
+        ("stdin", {"labels": LABELS, "reader_options": {"size": "9x9"}}, BadOption, "only recordings have reader"),
         ("replai", {"labels": LABELS}, UnknownName, "did you mean 'replay'|no source 'replai'"),
         ("absent.raw", {"labels": LABELS}, BadInput, "cannot read absent.raw"),
         (None, {"labels": LABELS}, BadInput, "LiveSource, got a NoneType"),
@@ -110,6 +114,38 @@ def test_filters_of_the_command_are_those_of_classify(cli: Command) -> None:
     assert all(each["scores"][0].keys() == record["windows"][0]["scores"][0].keys() for each in answers)
     assert last["summary"]["counts"]["events"] == 67445
     assert cli("watch", RECORDING, *ARGUMENTS, "--filter", "hot-pixels").code == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        (RECORDING, ("--source-option", "path=x"), r"'path' \(options: speed, rate, loop\)"),
+        (RECORDING, ("--source-option", "reader_options=size=1x1"), r"'reader_options' \(options: speed, rate, loop\)"),
+        (RECORDING, ("--source-option", "loop=x"), "loop: expected true or false, got 'x'"),
+        (
+            RECORDING,
+            ("--speed", "0", "--source-option", "speed=1"),
+            "either --speed or --source-option speed=, not both",
+        ),
+        (RECORDING, ("--reader-option", "sizes=1x1"), "no reader of these files .* has an option 'sizes'"),
+        (RECORDING, ("--reader-option", "path=x"), "--reader-option: no reader has an option 'path'"),
+        (RECORDING, ("--reader-option", "size=1x"), "size: expected width and height"),
+        ("-", ("--source-option", "descriptor=x"), r"'descriptor' \(options: size, columns, time_unit\)"),
+        ("-", ("--reader-option", "size=9x9"), "only recordings have reader options"),
+        ("stdin", ("--source-option", "descriptor=x"), "descriptor: expected the number of a file descriptor, got 'x'"),
+    ],
+)
+def test_invalid_options_are_one_error_line(cli: Command, source, options: tuple[str, ...], message: str) -> None:
+    result = cli("watch", source, "--labels", "a,b", *options)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert re.search(message, result.err)
+
+
+def test_one_of_several_recordings_in_a_file_is_chosen(cli: Command, test_data: Path) -> None:
+    command = ("watch", test_data / "more_events/n_datasets_example.mat", *ARGUMENTS, "--jsonl")
+    assert "choose one with source=: 'EM', 'TD'" in cli(*command).err
+    *_, last = map(json.loads, cli(*command, "--reader-option", "source=TD").out.splitlines())
+    assert last["summary"]["counts"]["events"] == 242_040
 
 
 def run_command(*arguments: object, **options) -> subprocess.Popen[str]:

@@ -117,6 +117,17 @@ def test_missing_or_empty_recordings_and_other_files_are_errors(tmp_path: Path) 
         measure_realism([noise()], [noise()], output=tmp_path / "chart.txt")
 
 
+def test_one_of_several_recordings_in_a_file_is_chosen(cli: Command, test_data: Path) -> None:
+    path = test_data / "more_events" / "n_datasets_example.mat"
+    real = test_data / "n_caltech101_real" / "faces_easy_0001.bin"
+    command = ("realism", path, "--real", real, "--json")
+    assert "choose one with source=" in cli(*command).error()
+    (simulated,) = json.loads(cli(*command, "--reader-option", "source=TD").out)["simulated"]
+    assert simulated["events"] == 242_040
+    assert measure_realism([noise(), path], real, reader_options={"source": "EM"}).simulated[1].events == 442_382
+    assert "has an option 'sources'" in cli(*command, "--reader-option", "sources=TD").error()
+
+
 def test_a_single_recording_is_a_list_of_one(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     anybind.write(noise(1), path)

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -78,6 +79,32 @@ def test_image_query_can_be_embedded_as_derived_events(cli, with_sounds):
     PIL.Image.effect_noise((32, 32), 90).convert("RGB").save(with_sounds.folder / "a red.png")
     results = search(cli, *arguments, binding="colours:event")
     assert (results["modality"], results["embedded_as"]) == ("image", "event")
+
+
+@pytest.fixture
+def video_file(tmp_path):
+    """Write a video of four frames of noise."""
+    path = tmp_path / "film.mkv"
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=20)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "gray"
+        for frame in np.random.default_rng(0).integers(0, 256, (4, 24, 32), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        container.mux(stream.encode())
+    return path
+
+
+def test_video_query_can_be_embedded_as_video_or_as_event(cli, media, video_file):
+    searched = []
+    for options in (("--as", "video"), ("--as", "event"), ()):
+        results = search(cli, video_file, "--in", media.folder, *options, binding="colours:event")
+        assert (results["modality"], results["embedded_as"]) == ("video", "event")
+        searched.append(results["hits"])
+    joint = search(cli, "--query-video", video_file, "--in", media.folder, binding="colours:event")
+    assert searched == [joint["hits"]] * 3
+    for options in ((video_file, "--as", "image"), ("--query-image", video_file)):
+        error = cli("search", *options, "--in", media.folder, "--binding", "colours:event").error()
+        assert f"{str(video_file)!r} is video, which cannot be embedded as image; expected event or video" in error
 
 
 def test_default_binding_is_that_of_the_index(cli, media):

@@ -154,7 +154,7 @@ def test_an_image_is_still_no_event_without_a_seed(binder: Binder, tmp_path: Pat
     anybind.write(np.full((40, 40, 3), 90, np.uint8), tmp_path / "a.png")
     with pytest.raises(BadInput, match="holds image, not event; derive_seed=0 derives"):
         binder.embed("event", [tmp_path / "a.png"])
-    with pytest.raises(BadInput, match="holds image, not speech"):
+    with pytest.raises(BadInput, match="holds image, not speech; speech cannot be derived from it"):
         binder.embed("speech", [tmp_path / "a.png"])
 
 

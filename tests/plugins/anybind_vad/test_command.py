@@ -253,6 +253,22 @@ def test_invalid_videos_are_one_error_line(cli, make_video, make_noise, tmp_path
     assert "headless.mp4" in error(headless)
 
 
+def test_one_of_several_recordings_in_a_file_is_chosen(cli, run_vad, test_data):
+    path = test_data / "more_events" / "n_datasets_example.mat"
+    assert "choose one with source=" in cli("vad", path, "--head", "event-rate").error()
+    scores = run_vad(path, "--reader-option", "source=TD")
+    assert sum(window["events"] for window in scores["windows"]) == 242_040
+    python = score_video(path, head="event-rate", reader_options={"source": "TD"})
+    assert python.frame_scores.tolist() == scores["frame_scores"]
+
+
+def test_options_of_the_reader_of_a_video_are_taken(cli, make_street):
+    path = make_street().path
+    assert "raise the limit: max_pixels=" in cli("vad", path, "--reader-option", "max_pixels=9").error()
+    error = cli("vad", path, "--reader-option", "max_pixel=9").error()
+    assert "unexpected keyword argument 'max_pixel' (options: fps, as_displayed, max_pixels)" in error
+
+
 def test_unsupported_codec_is_an_error(cli, make_video, make_noise, tmp_path):
     path = make_video(tmp_path / "a.avi", make_noise(20))
     raw = path.read_bytes()

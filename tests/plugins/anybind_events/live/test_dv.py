@@ -104,8 +104,16 @@ def test_a_writer_that_does_not_run_is_one_error() -> None:
         port = server.getsockname()[1]
     with pytest.raises(BadInput, match=f"cannot connect to 127.0.0.1:{port}"):
         next(DvInput(port=port).windows("10ms"))
-    with pytest.raises(BadOption, match="1 to 65535"):
-        DvInput(port=0)
+    for port in (0, True):
+        with pytest.raises(BadOption, match="1 to 65535"):
+            DvInput(port=port)
+
+
+def test_an_invalid_host_is_one_error() -> None:
+    with pytest.raises(BadInput, match=r"cannot connect to a\.\.b:10000 .*; .* check --source-option host= and port="):
+        next(DvInput(host="a..b").windows("10ms"))
+    with pytest.raises(BadOption, match=r"host: expected a host such as 127\.0\.0\.1, got 5"):
+        DvInput(host=5)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.slow

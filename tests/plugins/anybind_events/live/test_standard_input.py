@@ -97,10 +97,31 @@ def test_a_damaged_line_is_an_error_after_the_lines_before() -> None:
         receive(lines, size="64x64")
 
 
-@pytest.mark.parametrize("options", [{"size": "64"}, {"size": "0x5"}, {"time_unit": "h"}])
-def test_invalid_options_are_refused(options: dict[str, str]) -> None:
-    with pytest.raises(BadOption):
-        StandardInput(**options)  # pyright: ignore[reportArgumentType]
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("size", "64"),
+        ("size", "0x5"),
+        ("size", 5),
+        ("time_unit", "h"),
+        ("time_unit", [1]),
+        ("columns", 5),
+        ("descriptor", "x"),
+        ("descriptor", -1),
+        ("descriptor", True),
+    ],
+)
+def test_invalid_options_are_refused(name: str, value: object) -> None:
+    with pytest.raises(BadOption, match=f"^{name}: expected"):
+        StandardInput(**{name: value})  # pyright: ignore[reportArgumentType]
+
+
+def test_a_closed_descriptor_is_one_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.close(writing)
+    with pytest.raises(BadInput, match=f"stdin: cannot read the file descriptor {reading}"):
+        list(StandardInput(reading).chunks())
 
 
 @pytest.mark.parametrize("first", ["0", "0.25"])

@@ -96,6 +96,12 @@ def test_two_sources_on_one_port_are_one_error() -> None:
             next(UdpInput(size="64x64", port=port).windows("10ms"))
 
 
+@pytest.mark.parametrize("address", ["foo.invalid", "a" * 80, "192.0.2.1"])
+def test_an_address_that_is_not_of_this_machine_is_one_error(address: str) -> None:
+    with pytest.raises(BadInput, match=r"cannot listen on UDP port .* choose another with --source-option address=$"):
+        next(UdpInput(size="64x64", address=address).windows("10ms"))
+
+
 def test_a_silent_port_stalls() -> None:
     with listen() as (_, windows), pytest.raises(SourceStalled):
         next(windows)
@@ -120,10 +126,13 @@ def test_packets_that_do_not_fit_the_buffer_are_counted_also_at_the_end(monkeypa
     assert sum(map(len, later)) + 32 * lost == 32 * (len(packets) - 1)
 
 
-@pytest.mark.parametrize("options", [{"size": "64"}, {"size": "64x64", "port": -1}, {"size": "64x64", "port": "a"}])
-def test_invalid_options_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(BadOption):
-        UdpInput(**options)  # pyright: ignore[reportArgumentType]
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("size", "64"), ("size", None), ("port", -1), ("port", "a"), ("port", True), ("address", 5), ("address", "a\0b")],
+)
+def test_invalid_options_are_refused(name: str, value: object) -> None:
+    with pytest.raises(BadOption, match=f"^{name}: expected"):
+        UdpInput(**{"size": "64x64", name: value})  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.slow

@@ -206,11 +206,26 @@ def test_invalid_options_are_refused_before_the_source_starts(options: dict[str,
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"speed": 1, "rate": 5}, "not both"), ({"speed": -1}, "speed"), ({"rate": 0}, "rate: expected a number above 0")],
+    [
+        ({"speed": 1, "rate": 5}, "not both"),
+        ({"speed": -1}, "speed"),
+        ({"rate": 0}, "rate: expected a number above 0"),
+        ({"speed": True}, "speed: expected a number"),
+        ({"loop": 1}, "loop: expected true or false, got 1"),
+        ({"reader_options": "size=1x1"}, "reader_options: expected options by name, got 'size=1x1'"),
+        ({"path": 5}, "path: expected the path of a recording, got 5"),
+    ],
 )
-def test_a_replay_refuses_invalid_options(options: dict[str, float], message: str, tmp_path: Path) -> None:
+def test_a_replay_refuses_invalid_options(options: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match=message):
-        Replay(tmp_path / "absent.npz", **options)
+        Replay(**{"path": tmp_path / "absent.npz", **options})  # pyright: ignore[reportArgumentType]
+
+
+def test_a_replay_refuses_options_that_its_reader_does_not_take(tmp_path: Path) -> None:
+    anybind.write(move_bar(100_000), tmp_path / "bar.npz")
+    for name in ("sizes", "count", "path", "reader"):
+        with pytest.raises(BadOption, match=f"has an option '{name}'"):
+            Replay(tmp_path / "bar.npz", {name: 5})
 
 
 def test_a_replay_refuses_files_that_are_no_event_recordings(tmp_path: Path) -> None:
