@@ -282,3 +282,17 @@ def test_scores_of_another_shape_or_not_finite_are_an_error_with_the_heads_name(
 def test_embeddings_under_the_name_of_another_modality_raise():
     with pytest.raises(BadInput, match="expected taste embeddings under 'taste', got smell"):
         HeadInput({"taste": smells(3)})
+
+
+@pytest.mark.parametrize("names", [[0, 1], np.array([0, 1]), ["a", None], [b"a", b"b"]])
+def test_class_names_that_are_no_texts_are_refused(names):
+    with pytest.raises(BadInput, match="expected class names of texts, got"):
+        Nearest().fit(samples(2), [0, 1], names)
+
+
+def test_class_names_of_numpys_strings_become_texts_of_the_saved_head(add_plugin, registry, tmp_path):
+    add_plugin(registry, HeadSpec(name="mean", summary="s", target=f"{__name__}:Nearest", predicts="classification"))
+    head = Nearest().fit(samples(2), [0, 1], np.array(["a", "b"]))
+    assert list(map(type, head.classes)) == [str, str]
+    head.save(tmp_path / "head.safetensors")
+    assert Head.find(tmp_path / "head.safetensors").classes == ("a", "b")
