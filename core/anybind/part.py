@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -95,6 +95,8 @@ def _get_parameters(target: Callable[..., Any]) -> frozenset[str]:
 @functools.lru_cache(maxsize=1024)
 def _check_names(target: Callable[..., Any], n_args: int, names: tuple[str, ...]) -> None:
     """Raise `TypeError` unless `target` can be called with this many arguments and options of these names."""
+    if "self" in names:  # not in the signature of a class or a method, whose options may have any name
+        raise TypeError("got an unexpected keyword argument 'self'")
     inspect.signature(target).bind(*[None] * n_args, **dict.fromkeys(names))
 
 
@@ -103,14 +105,33 @@ def check_options(what: str, target: Callable[..., Any], /, *args: object, **opt
     try:
         _check_names(target, len(args), tuple(options))
     except TypeError:  # invalid options; or a target that is not hashable, such as a method of a plain dataclass
-        signature = inspect.signature(target)
         try:
-            signature.bind(*args, **options)
+            _check_names.__wrapped__(target, len(args), tuple(options))
         except TypeError as error:
-            takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
+            takes = ", ".join(list(inspect.signature(target).parameters)[len(args) :]) or "none"
             raise BadOption(f"{what}: {error} (options: {takes})") from None
 
 
 def takes_option(target: Callable[..., Any], name: str) -> bool:
     """Return whether `target` has a parameter of that name."""
     return name in _get_parameters(target)
+
+
+def refuse_arguments(options: Iterable[str], setter: str, *arguments: str | Callable[..., Any]) -> None:
+    """Raise `BadOption` for an option with the name of an argument that `setter` sets itself.
+
+    Args:
+        options: names of options that a user gave.
+        setter: what sets the arguments, in the message.
+        arguments: names, and functions, which stand for all their named arguments.
+    """
+    taken = {"self"}
+    for each in arguments:
+        if isinstance(each, str):
+            taken.add(each)
+        else:
+            parameters = inspect.signature(each).parameters.values()
+            taken |= {own.name for own in parameters if own.kind not in (own.VAR_POSITIONAL, own.VAR_KEYWORD)}
+    for name in options:
+        if name in taken:
+            raise BadOption(f"cannot set the option {name}, which {setter} sets")

@@ -17,7 +17,7 @@ from anybind.files import atomic_path, list_files, portable_name
 from anybind.item import Item
 from anybind.memory import reserve_memory as reserve_memory
 from anybind.modality import find_modality, infer_modality
-from anybind.part import takes_option
+from anybind.part import refuse_arguments, takes_option
 from anybind.registry import Part, check_options, find_part, list_parts
 from anybind.spec import ReaderSpec
 
@@ -298,6 +298,7 @@ def make_items(
 
 def add_options(items: Sequence[Item], options: Mapping[str, object], strict: bool = True) -> list[Item]:
     """Return items of files with the options that their readers take; `BadOption` if none takes one and `strict`."""
+    refuse_arguments(options, "anybind", read_chunks)
     result, unused, names = list(items), set(options), set[str]()
     for number, item in enumerate(result if options else ()):
         with contextlib.suppress(AnybindError):  # an invalid file is reported when it is read
