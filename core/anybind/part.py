@@ -71,6 +71,20 @@ class Part(Generic[S_co]):
                 f"{self.kind} {self.name!r} of {self.distribution} cannot be created: {describe_exception(error)}"
             ) from error
 
+    def create(self, /, *args: object, **options: object) -> Any:
+        """Import the target and call it with options.
+
+        Raises:
+            MissingExtra: a package is not installed; the message has the pip line.
+            BadOption: an option that the target does not take, or a required one that is missing.
+            PluginError: the import failed, or the target raised an unexpected error.
+        """
+        target = self.load()
+        check_options(f"{self.kind} {self.name!r}", target, *args, **options)
+        problem = f"{self.kind} {self.name!r} of {self.distribution} cannot be created"
+        with explain_failure(problem), self.explain_missing_extra():
+            return target(*args, **options)
+
     @contextmanager
     def explain_missing_extra(self) -> Iterator[None]:
         """Raise `MissingExtra` with the pip line for a package that is missing inside the block."""
@@ -85,6 +99,17 @@ class Part(Generic[S_co]):
                 f"{self.spec.kind} {self.name!r} needs the package {error.name!r}: "
                 f"pip install '{self.distribution}[{self.spec.extra}]'"
             ) from error
+
+
+@contextmanager
+def explain_failure(problem: str) -> Iterator[None]:
+    """Raise `PluginError` with the problem for an error in a plugin's code that is none of a file or an option."""
+    try:
+        yield
+    except (AnybindError, OSError, ImportError, MemoryError, Warning):
+        raise
+    except Exception as error:
+        raise PluginError(f"{problem}: {describe_exception(error)}") from error
 
 
 @functools.lru_cache(maxsize=256)

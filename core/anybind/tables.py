@@ -20,6 +20,9 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from anybind.errors import AnybindError, BadInput, BadOption, suggest_names
 from anybind.files import check_input, check_pointer
+from anybind.number_checks import check_count as check_count
+from anybind.number_checks import check_number as check_number
+from anybind.number_checks import check_seed as check_seed
 
 T = TypeVar("T")
 LISTS = (".json", ".txt", ".csv", ".lst", ".names")
