@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, concatenate, load, load_dataset
-from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, errors, loops, readers, windows
+from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, errors, loops, readers, tables, windows
 
 
 def fit_head(
@@ -64,8 +64,9 @@ def fit_head(
         BadInput: no samples, fewer than two classes, or a class without a valid sample.
     """
     for name, number in (("files_per_class", files_per_class), ("windows_per_class", windows_per_class)):
-        if number is not None and number < 1:
-            raise BadOption(f"{name}: expected a number above 0, got {number}")
+        if number is not None:
+            tables.check_count(name, number)
+    seed = tables.check_seed(seed)
     Head.find(head, predicts="classification")  # fails before anything is loaded
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     is_derived = bool(modality)
