@@ -21,6 +21,7 @@ from anybind.errors import (
 )
 from anybind.inference import FP32
 from anybind.number_checks import check_number
+from anybind.onnx_encoder import OnnxEncoder
 from anybind.onnx_network import RUNTIMES
 from anybind.part import Part
 from anybind.registry import create_part, find_part
@@ -111,6 +112,8 @@ class EncoderLoader:
         part = find_part(EncoderSpec, name)
         if not isinstance(encoder, Encoder):
             raise PluginError(f"encoder {name!r} of {part.distribution} returned a {type(encoder).__name__}")
+        if self.backend == "torch" and isinstance(encoder, OnnxEncoder):
+            raise UnsupportedBackend(f"the encoder {name!r} is a graph, which the backend torch cannot run")
         if encoder.modality != modality:
             mismatch = f"the encoder {name!r} embeds {encoder.modality}, not {modality}"
             raise BadOption(f"binding {self.binding.name!r}: {mismatch}")

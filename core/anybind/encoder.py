@@ -57,6 +57,9 @@ class Encoder(ABC):
         """Hashes of the weights and the preprocessing: encoders of one class and identity give equal vectors.
 
         A precision below `fp32` is a part of it.
+
+        Raises:
+            PluginError: the preprocessing has values of other than JSON types.
         """
         lossy = "" if self.precision == FP32 else f"-{self.precision}"
         try:

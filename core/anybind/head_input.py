@@ -138,7 +138,7 @@ def _as_integers(what: str, values: object) -> np.ndarray:
     """Convert whole numbers of any type to int64; raise `BadInput` for fractions and texts."""
     try:
         array = np.asarray(values)
-        with np.errstate(invalid="ignore"):  # NaN is no whole number, and is refused below
+        with np.errstate(invalid="ignore"):  # the comparison refuses NaN
             integers = np.asarray(array if array.dtype.kind in "iuf" else np.empty(0), dtype=np.int64)
     except (ValueError, OverflowError) as error:
         raise BadInput(f"expected {what} of whole numbers: {error}") from error

@@ -1,4 +1,4 @@
-"""Checks of numbers: Python's and NumPy's types, and what is no number."""
+"""Checks of numbers: Python's and NumPy's types, and everything else, which is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of parts: names that are no options, in Python and in commands."""
+"""Options of parts: names that the caller sets itself are refused, in Python and in commands."""
 
 from __future__ import annotations
 
