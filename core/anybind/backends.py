@@ -20,8 +20,10 @@ from anybind.errors import (
     suggest_names,
 )
 from anybind.inference import FP32
+from anybind.number_checks import check_number
+from anybind.onnx_encoder import OnnxEncoder
 from anybind.onnx_network import RUNTIMES
-from anybind.part import Part, check_options
+from anybind.part import Part
 from anybind.registry import create_part, find_part
 from anybind.spec import EncoderSpec
 
@@ -110,9 +112,16 @@ class EncoderLoader:
         part = find_part(EncoderSpec, name)
         if not isinstance(encoder, Encoder):
             raise PluginError(f"encoder {name!r} of {part.distribution} returned a {type(encoder).__name__}")
+        if self.backend == "torch" and isinstance(encoder, OnnxEncoder):
+            raise UnsupportedBackend(f"the encoder {name!r} is a graph, which the backend torch cannot run")
         if encoder.modality != modality:
             mismatch = f"the encoder {name!r} embeds {encoder.modality}, not {modality}"
             raise BadOption(f"binding {self.binding.name!r}: {mismatch}")
+        if encoder.logit_scale is not None:
+            try:
+                check_number("logit_scale", encoder.logit_scale, above=0)
+            except BadOption as error:
+                raise PluginError(f"encoder {name!r} of {part.distribution}: {error}") from error
         _warn_licence(part)
         try:
             encoder = encoder.to(self.device)
@@ -131,10 +140,7 @@ def create_encoder(name: str, backend: str, options: Mapping[str, object]) -> ob
     if not part.spec.onnx_target:
         raise UnsupportedBackend(f"the encoder {name!r} has no ONNX graph: use the backend torch, or export it")
     part = replace(part, spec=replace(part.spec, target=part.spec.onnx_target, extra=part.spec.onnx_extra))
-    target = part.load()
-    check_options(f"encoder {name!r}", target, **options, runtime=backend)
-    with part.explain_missing_extra():
-        return target(**options, runtime=backend)
+    return part.create(**options, runtime=backend)
 
 
 def _warn_licence(part: Part[EncoderSpec]) -> None:

@@ -19,7 +19,7 @@ from anybind.embeddings import Embeddings, concatenate
 from anybind.encoder import Encoder
 from anybind.errors import BadInput, BadOption, OnBad, PluginError, SpaceMismatch
 from anybind.fusion import embed_joint
-from anybind.inference import DEFAULT_OPTIONS, InferenceOptions, check_seed, parse_devices
+from anybind.inference import DEFAULT_OPTIONS, InferenceOptions, parse_devices
 from anybind.loading import (
     Loader,
     OnInvalid,
@@ -37,7 +37,7 @@ from anybind.registry import create_part, find_part
 from anybind.sharing import EmbeddingCounts, embed_across_ranks
 from anybind.space import Space
 from anybind.spec import ModalitySpec
-from anybind.tables import hash_settings
+from anybind.tables import check_seed, hash_settings
 
 if TYPE_CHECKING:
     from anybind.store import EmbeddingStore

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from typer.core import TyperGroup
 
 from anybind.errors import AnybindError, BadOption, UnknownName, suggest_names
 from anybind.escaping import escape_json, escape_text
+from anybind.part import refuse_arguments
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -294,11 +295,15 @@ def split_common_folder(paths: Sequence[str]) -> tuple[str, list[str]]:
     return folder, [os.path.relpath(path, folder) for path in paths] if folder else list(paths)
 
 
-def parse_options(pairs: Iterable[str] | None) -> dict[str, Any]:
+def parse_options(pairs: Iterable[str] | None, *arguments: str | Callable[..., Any]) -> dict[str, Any]:
     """Parse `NAME=VALUE` strings; a value is parsed as JSON if it is valid JSON, and is a string otherwise.
 
+    Args:
+        pairs: the strings.
+        arguments: names that the command sets itself, and functions, which stand for all their named arguments.
+
     Raises:
-        BadOption: a string of another form.
+        BadOption: a string of another form, or an option that the command sets itself.
     """
     options: dict[str, Any] = {}
     for pair in pairs or ():
@@ -309,7 +314,15 @@ def parse_options(pairs: Iterable[str] | None) -> dict[str, Any]:
             options[name] = json.loads(value)
         except (ValueError, RecursionError):
             options[name] = value
+    refuse_arguments(options, "the command", *arguments)
     return options
+
+
+def parse_reader_options(pairs: Iterable[str] | None, *arguments: str | Callable[..., Any]) -> dict[str, Any]:
+    """Parse options of readers, as `parse_options` does."""
+    from anybind.reader import read_chunks
+
+    return parse_options(pairs, read_chunks, *arguments)
 
 
 class SkippedFiles(dict[str, str]):

@@ -15,7 +15,7 @@ from anybind.files import portable_name
 from anybind.item import Item, MissingData, get_missing, spread_over_labels
 from anybind.registry import create_part
 from anybind.spec import DatasetSpec
-from anybind.tables import hash_settings
+from anybind.tables import hash_settings, list_names
 
 
 class Dataset:
@@ -78,8 +78,8 @@ class Dataset:
 
         Args:
             folder: the local folder.
-            modalities: modalities of the files that count as samples. [default: all]
-            classes: classes to select, by published label or class name. [default: all]
+            modalities: modalities of the files that count as samples, one or several. [default: all]
+            classes: classes to select, one or several, by published label or class name. [default: all]
             limit: approximate number of samples to select, spread evenly over the classes. [default: all]
             options: `split`, for a dataset with splits, and the dataset's `options`.
 
@@ -88,8 +88,8 @@ class Dataset:
             BadOption: no such option, split or class, or a limit below 1.
         """
         self._set_options(options, limit)
-        self.limit, self.modalities = limit, None if modalities is None else tuple(modalities)
-        selected = None if classes is None else set(classes)
+        self.limit, self.modalities = limit, None if modalities is None else list_names(modalities)
+        selected = None if classes is None else set(list_names(classes))
         self._selection = {**options, "modalities": self.modalities, "classes": selected, "limit": limit}
         self.folder = self.root = Path(folder)
         if not self.folder.is_dir():

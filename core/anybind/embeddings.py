@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from anybind import pages
 from anybind.errors import BadInput, BadOption, suggest_names
+from anybind.number_checks import check_number
 from anybind.space import Space
 from anybind.tensors import read_tensors, write_tensors
 
@@ -41,6 +40,7 @@ class Embeddings:
 
     Raises:
         BadInput: vectors of another shape, type or norm.
+        BadOption: a logit scale that is not a finite number.
     """
 
     vectors: np.ndarray
@@ -71,6 +71,8 @@ class Embeddings:
         vectors.setflags(write=False)
         object.__setattr__(self, "vectors", vectors)
         object.__setattr__(self, "ids", ids)
+        if self.logit_scale is not None:
+            object.__setattr__(self, "logit_scale", check_number("logit_scale", self.logit_scale))
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
         """Restore a copy or pickled embeddings; NumPy gives the vectors back writable."""
@@ -168,12 +170,12 @@ class Embeddings:
 
 def check_weights(weights: Mapping[str, float] | None, modalities: Sequence[str]) -> Mapping[str, float]:
     """Return the weights; raise `BadOption` for one that is not a finite number or of another modality."""
+    checked = {}
     for modality, weight in (weights or {}).items():
         if modality not in modalities:
             raise BadOption(f"weights: no query has {modality!r}{suggest_names(modality, modalities)}")
-        if isinstance(weight, bool) or not isinstance(weight, Real) or not math.isfinite(weight):
-            raise BadOption(f"weights: expected a finite number for {modality}, got {weight!r}")
-    return weights or {}
+        checked[modality] = check_number(f"the weight of {modality}", weight)
+    return checked
 
 
 def concatenate(groups: Iterable[Embeddings]) -> Embeddings:
@@ -278,6 +280,6 @@ def load_embeddings(path: str | os.PathLike[str]) -> dict[str, Embeddings]:
             Embeddings(rows, Space(**cards[modality].pop("space")), **cards[modality])
             for modality, rows in vectors.items()
         ]
-    except (BadInput, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (BadInput, BadOption, AttributeError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{path}: not embeddings that anybind wrote ({error})") from error
     return {group.modality: group for group in groups}

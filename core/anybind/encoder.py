@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from anybind.errors import BadOption, UnsupportedBackend
+from anybind.errors import BadOption, PluginError, UnsupportedBackend
 from anybind.inference import FP32
 from anybind.space import Space
 from anybind.tables import hash_settings
@@ -57,9 +57,16 @@ class Encoder(ABC):
         """Hashes of the weights and the preprocessing: encoders of one class and identity give equal vectors.
 
         A precision below `fp32` is a part of it.
+
+        Raises:
+            PluginError: the preprocessing has values of other than JSON types.
         """
         lossy = "" if self.precision == FP32 else f"-{self.precision}"
-        return f"{self.weights_hash}-{hash_settings(dict(self.preprocessing))}{lossy}"
+        try:
+            return f"{self.weights_hash}-{hash_settings(dict(self.preprocessing))}{lossy}"
+        except TypeError as error:  # NumPy's numbers and arrays are not JSON-like
+            who = f"the {self.modality} encoder {type(self).__name__}"
+            raise PluginError(f"{who}: expected a preprocessing of JSON types: {error}") from error
 
     @classmethod
     def with_clamp(cls, options: Mapping[str, object], clamp: float) -> dict[str, object]:

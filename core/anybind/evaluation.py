@@ -14,6 +14,7 @@ from anybind.errors import OnBad, PluginError
 from anybind.input_files import list_paths
 from anybind.loaded import load
 from anybind.modality import has_windows, list_sources
+from anybind.part import explain_failure, refuse_arguments
 from anybind.reader import group_by_modality, list_sample_files, make_items
 from anybind.registry import create_part, find_part
 from anybind.result import Result
@@ -112,15 +113,17 @@ def evaluate(
         UnknownName: no such task, dataset, binding or modality; the message offers the nearest names.
         BadOption: an option that the task or the dataset does not take.
         BadInput: the data cannot be read or does not suit the task.
-        PluginError: the task returns something else than a result.
+        PluginError: the task raises an unexpected error, or returns something else than a result.
     """
     chosen = create_part(TaskSpec, task, **(task_options or {})) if isinstance(task, str) else task
     find_part(ModalitySpec, modality)  # an unknown name is reported before any file is looked for
     if not isinstance(data, Dataset):
+        refuse_arguments(dataset_options or {}, "the task", load_dataset, "modalities")
         data = load_dataset(dataset, Path(data), modalities=task_sources(chosen, modality), **(dataset_options or {}))
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     binder.encoder(modality)  # an unknown modality is reported before the text encoder is loaded
-    result = chosen.run(binder, data, modality=modality, seed=seed, on_bad=on_bad)
+    with explain_failure(f"the task {chosen.name!r} failed"):
+        result = chosen.run(binder, data, modality=modality, seed=seed, on_bad=on_bad)
     if not isinstance(result, Result):
         raise PluginError(f"the task {chosen.name!r}: expected a Result, got a {type(result).__name__}")
     return result

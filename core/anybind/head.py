@@ -123,8 +123,8 @@ class Head(ABC):
             class_names: name of each class number, for a classification head.
 
         Raises:
-            BadInput: labels of another length, or not whole numbers, fewer than two classes, a class without labelled
-                samples, or otherwise too few samples.
+            BadInput: labels of another length, or not whole numbers, fewer than two classes, class names that are not
+                texts, a class without labelled samples, or otherwise too few samples.
         """
         if self.learns == "nothing":
             return self
@@ -140,7 +140,7 @@ class Head(ABC):
             raise BadInput(f"expected {groups} labels, one for each group, got shape {labels.shape}")
         labels = labels.astype(np.int64)
         if self.predicts == "classification":
-            _check_classes(self.name, labels, class_names)
+            class_names = _check_classes(self.name, labels, class_names)
         elif self.predicts == "anomaly" and not np.isin(labels, (-1, 0, 1)).all():
             raise BadInput("expected labels 0 (normal), 1 (abnormal) or -1 (unknown)")
         self.made_for, self.tensors, self.classes = {}, {}, tuple(class_names)
@@ -292,8 +292,13 @@ class Head(ABC):
         return {}
 
 
-def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) -> None:
-    count = len(class_names)
+def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) -> tuple[str, ...]:
+    """Return the class names as `str`; raise `BadInput` unless they and the labels are valid."""
+    listed = (class_names,) if isinstance(class_names, str) else tuple(class_names)
+    for each in listed:
+        if not isinstance(each, str):
+            raise BadInput(f"the head {name!r}: expected class names of texts, got {each!r}")
+    class_names, count = tuple(map(str, listed)), len(listed)  # NumPy's strings become `str`
     if count < 2 or len(set(class_names)) < count:
         raise BadInput(f"the head {name!r} needs the names of two classes or more, all different, got {class_names}")
     if ((labels < -1) | (labels >= count)).any():
@@ -301,6 +306,7 @@ def _check_classes(name: str, labels: np.ndarray, class_names: Sequence[str]) ->
     missing = [class_names[number] for number in range(count) if not (labels == number).any()]
     if missing:
         raise BadInput(f"the head {name!r} has no labelled samples of {', '.join(missing)}")
+    return class_names
 
 
 def _hash_array(array: np.ndarray) -> str:

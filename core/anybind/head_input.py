@@ -24,7 +24,7 @@ class HeadInput:
 
     Raises:
         BadInput: embeddings of another modality than their name, lengths that disagree, sample numbers out of range,
-            measures that are not finite, negative group ids.
+            measures that are not finite numbers, group ids that are negative, or rows or group ids with fractions.
     """
 
     embeddings: Mapping[str, Embeddings]
@@ -33,20 +33,24 @@ class HeadInput:
     groups: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "measures", {name: _as_numbers(name, each) for name, each in self.measures.items()})
+        given = {modality: _as_integers(f"rows of {modality}", each) for modality, each in self.rows.items()}
+        object.__setattr__(self, "rows", given)
+        object.__setattr__(self, "groups", _as_integers("group ids", self.groups))
         n = self._count_samples()
-        groups = np.asarray(self.groups if np.size(self.groups) else np.zeros(n), dtype=np.int64)
+        groups = self.groups if self.groups.size else np.zeros(n, np.int64)
         if groups.shape != (n,) or (groups < 0).any():
             raise BadInput(f"expected {n} group ids, 0 or more, one for each sample, got shape {groups.shape}")
         for name, values in self.measures.items():
-            if np.shape(values) != (n,) or not np.isfinite(values).all():
+            if values.shape != (n,) or not np.isfinite(values).all():
                 raise BadInput(f"the measure {name!r} must be {n} finite numbers, one for each sample")
         rows = {}
         for modality, embeddings in self.embeddings.items():
             if embeddings.modality != modality:
                 raise BadInput(f"expected {modality} embeddings under {modality!r}, got {embeddings.modality}")
-            numbers = np.asarray(self.rows.get(modality, np.arange(n)), dtype=np.int64)
-            inside = not len(numbers) or (numbers[0] >= 0 and numbers[-1] < n)
-            if numbers.shape != (len(embeddings),) or not inside or (np.diff(numbers) < 0).any():
+            numbers = given.get(modality, np.arange(n))
+            inside = numbers.shape == (len(embeddings),) and ((numbers >= 0) & (numbers < n)).all()
+            if not inside or (np.diff(numbers) < 0).any():
                 raise BadInput(f"{len(embeddings)} rows of {modality} do not fit {n} samples")
             rows[modality] = numbers
         object.__setattr__(self, "rows", rows)
@@ -54,9 +58,9 @@ class HeadInput:
 
     def _count_samples(self) -> int:
         for values in (*self.measures.values(), self.groups):
-            if np.size(values):
-                return np.size(values)
-        ends = [self.rows[name][-1] + 1 for name in self.embeddings if len(self.rows.get(name, ()))]
+            if values.size:
+                return values.size
+        ends = [self.rows[name].max() + 1 for name in self.embeddings if np.size(self.rows.get(name, ()))]
         ends += [len(each) for name, each in self.embeddings.items() if name not in self.rows]
         return int(max(ends, default=0))
 
@@ -117,3 +121,27 @@ class HeadInput:
             },
             np.repeat(np.arange(len(inputs)), lengths),
         )
+
+
+def _as_numbers(name: str, values: object) -> np.ndarray:
+    """Convert a measure to an array of numbers; raise `BadInput` for texts and ragged lists."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # lists of different lengths
+        raise BadInput(f"the measure {name!r} must be numbers, one for each sample: {error}") from error
+    if array.size and array.dtype.kind not in "biuf":
+        raise BadInput(f"the measure {name!r} must be numbers, one for each sample, got {array.dtype}")
+    return array
+
+
+def _as_integers(what: str, values: object) -> np.ndarray:
+    """Convert whole numbers of any type to int64; raise `BadInput` for fractions and texts."""
+    try:
+        array = np.asarray(values)
+        with np.errstate(invalid="ignore"):  # the comparison refuses NaN
+            integers = np.asarray(array if array.dtype.kind in "iuf" else np.empty(0), dtype=np.int64)
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"expected {what} of whole numbers: {error}") from error
+    if not np.array_equal(integers, array):
+        raise BadInput(f"expected {what} of whole numbers, got {array.ravel()[:3].tolist()}")
+    return integers

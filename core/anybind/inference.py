@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from numbers import Integral
 
 from anybind.errors import BadOption
+from anybind.number_checks import check_count
 
 FP32 = "fp32"
 PRECISIONS = FP32, "bf16", "fp16"
 DEFAULT_BATCH_SIZE = 32
 DEFAULT_WORKERS = 4
 """Largest default number of decoding threads."""
-
-
-def check_count(name: str, value: object) -> None:
-    """Raise `BadOption` unless a value is an integer above 0, of Python's or another type."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
-        raise BadOption(f"{name} must be an integer above 0, got {value!r}")
-
-
-def check_seed(value: object) -> int:
-    """Return a random seed as an `int`; raise `BadOption` unless it is an integer of at least 0."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 0:
-        raise BadOption(f"the seed must be an integer of 0 or more, got {value!r}")
-    return int(value)
 
 
 @dataclass(frozen=True)

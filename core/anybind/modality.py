@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 import numpy as np
 
 from anybind.errors import BadInput, BadOption
-from anybind.inference import check_seed
+from anybind.number_checks import check_seed
 from anybind.registry import check_options, find_part, list_parts
 from anybind.spec import ModalitySpec
 from anybind.windowing import SampleWindow, WindowOptions

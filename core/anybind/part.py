@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -71,6 +71,20 @@ class Part(Generic[S_co]):
                 f"{self.kind} {self.name!r} of {self.distribution} cannot be created: {describe_exception(error)}"
             ) from error
 
+    def create(self, /, *args: object, **options: object) -> Any:
+        """Import the target and call it with options.
+
+        Raises:
+            MissingExtra: a package is not installed; the message has the pip line.
+            BadOption: an option that the target does not take, or a required one that is missing.
+            PluginError: the import failed, or the target raised an unexpected error.
+        """
+        target = self.load()
+        check_options(f"{self.kind} {self.name!r}", target, *args, **options)
+        problem = f"{self.kind} {self.name!r} of {self.distribution} cannot be created"
+        with explain_failure(problem), self.explain_missing_extra():
+            return target(*args, **options)
+
     @contextmanager
     def explain_missing_extra(self) -> Iterator[None]:
         """Raise `MissingExtra` with the pip line for a package that is missing inside the block."""
@@ -87,6 +101,17 @@ class Part(Generic[S_co]):
             ) from error
 
 
+@contextmanager
+def explain_failure(problem: str) -> Iterator[None]:
+    """Raise `PluginError` with the problem for an error in a plugin's code that is none of a file or an option."""
+    try:
+        yield
+    except (AnybindError, OSError, ImportError, MemoryError, Warning):
+        raise
+    except Exception as error:
+        raise PluginError(f"{problem}: {describe_exception(error)}") from error
+
+
 @functools.lru_cache(maxsize=256)
 def _get_parameters(target: Callable[..., object]) -> frozenset[str]:
     return frozenset(inspect.signature(target).parameters)
@@ -95,6 +120,8 @@ def _get_parameters(target: Callable[..., object]) -> frozenset[str]:
 @functools.lru_cache(maxsize=1024)
 def _check_names(target: Callable[..., object], n_args: int, names: tuple[str, ...]) -> None:
     """Raise `TypeError` unless `target` can be called with this many arguments and options of these names."""
+    if "self" in names:  # not in the signature of a class or a method, whose options may have any name
+        raise TypeError("got an unexpected keyword argument 'self'")
     inspect.signature(target).bind(*[None] * n_args, **dict.fromkeys(names))
 
 
@@ -103,14 +130,33 @@ def check_options(what: str, target: Callable[..., object], /, *args: object, **
     try:
         _check_names(target, len(args), tuple(options))
     except TypeError:  # invalid options; or a target that is not hashable, such as a method of a plain dataclass
-        signature = inspect.signature(target)
         try:
-            signature.bind(*args, **options)
+            _check_names.__wrapped__(target, len(args), tuple(options))
         except TypeError as error:
-            takes = ", ".join(list(signature.parameters)[len(args) :]) or "none"
+            takes = ", ".join(list(inspect.signature(target).parameters)[len(args) :]) or "none"
             raise BadOption(f"{what}: {error} (options: {takes})") from None
 
 
 def takes_option(target: Callable[..., object], name: str) -> bool:
     """Return whether `target` has a parameter of that name."""
     return name in _get_parameters(target)
+
+
+def refuse_arguments(options: Iterable[str], setter: str, *arguments: str | Callable[..., Any]) -> None:
+    """Raise `BadOption` for an option with the name of an argument that `setter` sets itself.
+
+    Args:
+        options: names of options that a user gave.
+        setter: what sets the arguments, in the message.
+        arguments: names, and functions, which stand for all their named arguments.
+    """
+    taken = {"self"}
+    for each in arguments:
+        if isinstance(each, str):
+            taken.add(each)
+        else:
+            parameters = inspect.signature(each).parameters.values()
+            taken |= {own.name for own in parameters if own.kind not in (own.VAR_POSITIONAL, own.VAR_KEYWORD)}
+    for name in options:
+        if name in taken:
+            raise BadOption(f"cannot set the option {name}, which {setter} sets")

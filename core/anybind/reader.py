@@ -18,9 +18,10 @@ from anybind.files import atomic_path, list_files, portable_name
 from anybind.item import Item
 from anybind.memory import reserve_memory as reserve_memory
 from anybind.modality import find_modality, infer_modality
-from anybind.part import takes_option
+from anybind.part import refuse_arguments, takes_option
 from anybind.registry import Part, check_options, find_part, list_parts
-from anybind.spec import ReaderSpec
+from anybind.spec import ModalitySpec, ReaderSpec
+from anybind.tables import check_count, list_names
 
 REDUCING_GAP = 8
 """Smallest ratio of the short side of an image that is reduced while decoding (reader option `min_side`) to that of an
@@ -92,13 +93,17 @@ def list_samples(folder: str | os.PathLike[str], modalities: Iterable[str] | Non
     Text files without a sample of these modalities, such as notes about a dataset, are skipped.
 
     Raises:
+        UnknownName: no such modality.
         BadInput: the folder is missing, or has no such file.
     """
-    return [Path(each) for each in _list_typed_samples(folder, None if modalities is None else set(modalities))]
+    selected = None if modalities is None else set(list_names(modalities))
+    return [Path(each) for each in _list_typed_samples(folder, selected)]
 
 
 def _list_typed_samples(folder: str | os.PathLike[str], modalities: set[str] | None) -> list[Path | SampleFile]:
     """List samples as `list_samples` does, with the readers of the files that were opened."""
+    if modalities and not list_suffixes(find_part(ModalitySpec, name).name for name in modalities):
+        raise BadInput(f"{folder}: files and class folders hold no {', '.join(sorted(modalities))}")
     samples: list[Path | SampleFile] = []
     for path in (paths := list_files(folder, list_suffixes(modalities))):
         if path.suffix.lower() not in NOTE_SUFFIXES:
@@ -199,8 +204,7 @@ def read_chunks(
     Raises:
         BadInput, BadOption, MissingExtra: as `read`; damage raises when its chunk is reached.
     """
-    if count < 1:
-        raise BadOption(f"the count of a chunk must be at least 1, got {count}")
+    check_count("the count of a chunk", count)
     part, path = _resolve_reader(path, reader, options)
     method = part.instance.chunks
     check_options(f"reader {part.name!r}", method, path, count=count, **options)
@@ -299,6 +303,7 @@ def make_items(
 
 def add_options(items: Sequence[Item], options: Mapping[str, object], strict: bool = True) -> list[Item]:
     """Return items of files with the options that their readers take; `BadOption` if none takes one and `strict`."""
+    refuse_arguments(options, "anybind", read_chunks)
     result, unused, names = list(items), set(options), set[str]()
     for number, item in enumerate(result if options else ()):
         with contextlib.suppress(AnybindError):  # an invalid file is reported when it is read

@@ -25,7 +25,8 @@ import pluggy
 from anybind.discovery import contain_import, describe_exception, find_entry_points
 from anybind.errors import NameClash, PluginError, UnknownName, suggest_names
 from anybind.hooks import Plugin, Registrar, check_contract, check_result, plugin_manager
-from anybind.part import Part, check_options
+from anybind.part import Part
+from anybind.part import check_options as check_options
 from anybind.spec import CORE_KINDS, KindSpec, Spec
 
 S = TypeVar("S", bound=Spec)
@@ -258,12 +259,9 @@ def create_part(kind: type[Spec] | str, name: str, /, *args: object, **options: 
         UnknownName, NameClash: as `find_part`.
         MissingExtra: a package is not installed; the message has the pip line.
         BadOption: an option that the target does not take, or a required one that is missing.
+        PluginError: the import failed, or the target raised an unexpected error.
     """
-    part = find_part(kind, name)
-    target = part.load()
-    check_options(f"{part.spec.kind} {name!r}", target, *args, **options)
-    with part.explain_missing_extra():
-        return target(*args, **options)
+    return find_part(kind, name).create(*args, **options)
 
 
 def list_plugins() -> list[Plugin]:

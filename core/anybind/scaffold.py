@@ -43,7 +43,9 @@ def find_template(kind: str, predicts: str = "classification") -> str:
     """
     kinds = registry().kinds()
     if kind not in (*kinds, "kind"):
-        raise UnknownName(f"there is no kind of part {kind!r}{suggest_names(kind, [*kinds, 'kind'])}")
+        names = sorted([*kinds, "kind"])
+        hint = suggest_names(kind, names) or f"; there are: {', '.join(names)}"
+        raise UnknownName(f"there is no kind of part {kind!r}{hint}")
     package = kinds[kind].spec.partition(".")[0] if kind in kinds else "anybind"
     name = f"{kind}-{predicts}.txt" if kind == "head" else f"{kind}.txt"
     path = importlib.resources.files(package).joinpath("templates", name)

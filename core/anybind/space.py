@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anybind.errors import BadOption, SpaceMismatch
+from anybind.number_checks import check_count
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Space:
         backbone: source of the encoder, as `repository@revision`, or a hash of the weights for local files.
 
     Raises:
-        BadOption: fewer than one dimension.
+        BadOption: a name or source that is not a text, or another number of dimensions than an integer above 0.
     """
 
     name: str
@@ -25,8 +26,9 @@ class Space:
     backbone: str = ""
 
     def __post_init__(self) -> None:
-        if self.dim < 1:
-            raise BadOption(f"space {self.name!r}: expected at least 1 dimension, got {self.dim}")
+        if not (isinstance(self.name, str) and isinstance(self.backbone, str)):
+            raise BadOption(f"a space: expected texts for name and backbone, got {self.name!r} and {self.backbone!r}")
+        object.__setattr__(self, "dim", check_count(f"dimensions of the space {self.name!r}", self.dim))
 
     def require_same(self, other: Space, doing: str) -> None:
         """Raise `SpaceMismatch` unless `other` is equal; `doing` names the operation in the message."""

@@ -13,13 +13,16 @@ import re
 import reprlib
 import tomllib
 import types
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from anybind.errors import AnybindError, BadInput, BadOption, suggest_names
 from anybind.files import check_input, check_pointer
+from anybind.number_checks import check_count as check_count
+from anybind.number_checks import check_number as check_number
+from anybind.number_checks import check_seed as check_seed
 
 T = TypeVar("T")
 LISTS = (".json", ".txt", ".csv", ".lst", ".names")
@@ -287,3 +290,8 @@ def hash_settings(settings: object) -> str:
     """Hash JSON-like settings, 12 hexadecimal digits, independent of the order of keys."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def list_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return names as a tuple; a single text is one name."""
+    return (names,) if isinstance(names, str) else tuple(names)

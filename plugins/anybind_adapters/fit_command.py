@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from anybind import load_dataset
 from anybind.commandline import (
     AsJson,
     Backend,
@@ -65,10 +66,10 @@ def fit_adapter(
     files.check_output(output)
     for path in filter(None, (data, texts)):
         files.check_input(path)
-    options, skipped = parse_options(fit_option), SkippedFiles()
+    options, skipped = parse_options(fit_option, fit_adapter_on_pairs), SkippedFiles()
     find_adapter_class(adapter, options)
     check_suffix(output)
-    dataset_options = parse_options(dataset_option)
+    dataset_options = parse_options(dataset_option, load_dataset, "modalities")
     if classes is not None:
         dataset_options["classes"] = tables.parse_names(classes)
     try:

@@ -27,7 +27,7 @@ from anybind.commandline import (
     Stride,
     Window,
     open_store,
-    parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_table,
@@ -102,7 +102,7 @@ def classify(
         raise BadOption("expected either --labels (and --prompt), or --head")
     label_names = tables.parse_names(labels) if labels else []
     fitted_head = Head.find(head, predicts="classification") if head else None
-    options, reading = parse_windows(start, end, window, stride, roi, filters), parse_options(reader_option)
+    options, reading = parse_windows(start, end, window, stride, roi, filters), parse_reader_options(reader_option)
     if page is not None:
         files.check_output(page, files.PAGE_SUFFIXES)
     binder, skipped = load(binding, device=device, backend=backend, store=open_store(store)), SkippedFiles()

@@ -26,6 +26,7 @@ from anybind.commandline import (
     Window,
     open_store,
     parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_text,
@@ -82,8 +83,8 @@ def fit_head(
         windows_per_class=windows_per_class,
         seed=seed,
         on_bad=skipped.record if skip_invalid else None,
-        reader_options=parse_options(reader_option),
-        **parse_options(head_option),
+        reader_options=parse_reader_options(reader_option),
+        **parse_options(head_option, fit),
     )
     fitted_head.save(output)
     summary = {

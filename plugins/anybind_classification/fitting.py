@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, concatenate, load, load_dataset
-from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, errors, loops, readers, windows
+from anybind.plugin import BadInput, BadOption, Dataset, Head, HeadInput, Item, errors, loops, readers, tables, windows
 
 
 def fit_head(
@@ -63,9 +63,7 @@ def fit_head(
             modalities without `modality`, invalid windows, or a number per class below 1.
         BadInput: no samples, fewer than two classes, or a class without a valid sample.
     """
-    for name, number in (("files_per_class", files_per_class), ("windows_per_class", windows_per_class)):
-        if number is not None and number < 1:
-            raise BadOption(f"{name}: expected a number above 0, got {number}")
+    seed = _check_draws(files_per_class, windows_per_class, seed)
     Head.find(head, predicts="classification")  # fails before anything is loaded
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     is_derived = bool(modality)
@@ -83,6 +81,14 @@ def fit_head(
     drawn, class_names = _draw_per_class(labels, windows_per_class, seed), list(data.classes)
     numbers = [class_names.index(labels[row]) for row in drawn]
     return fitted_head.fit(HeadInput({modality: samples[drawn]}), numbers, class_names)
+
+
+def _check_draws(files_per_class: int | None, windows_per_class: int | None, seed: int) -> int:
+    """Return the seed as an `int`; raise `BadOption` for numbers per class or a seed that are invalid."""
+    for name, number in (("files_per_class", files_per_class), ("windows_per_class", windows_per_class)):
+        if number is not None:
+            tables.check_count(name, number)
+    return tables.check_seed(seed)
 
 
 def _draw_items(data: Dataset, files_per_class: int | None, seed: int) -> list[Item]:

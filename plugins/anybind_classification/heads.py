@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from anybind import Embeddings, normalize
-from anybind.plugin import BadInput, BadOption, Head, HeadInput, errors
+from anybind.plugin import BadInput, Head, HeadInput, errors, tables
 
 SCALE = 100.0
 """Factor of cosine similarities if neither the options nor the encoder set one: CLIP's logit scale."""
@@ -72,10 +72,8 @@ class Prototypes(LinearHead):
         Raises:
             BadOption: a scale that is not above 0.
         """
-        if scale is not None and not (isinstance(scale, int | float) and 0 < scale < np.inf):
-            raise BadOption(f"scale: expected a number above 0, got {scale!r}")
-        self.scale = scale
-        super().__init__(modality, {"scale": scale})
+        self.scale = None if scale is None else tables.check_number("scale", scale, above=0)
+        super().__init__(modality, {"scale": self.scale})
 
     def solve(self, rows: Embeddings, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         means = [rows.vectors[labels == label].mean(axis=0, dtype=np.float64) for label in range(len(self.classes))]
@@ -99,10 +97,8 @@ class LinearProbe(LinearHead):
         Raises:
             BadOption: an inverse penalty that is not above 0.
         """
-        if not (isinstance(inverse_penalty, int | float) and 0 < inverse_penalty < np.inf):
-            raise BadOption(f"inverse_penalty: expected a number above 0, got {inverse_penalty!r}")
-        self.inverse_penalty = inverse_penalty
-        super().__init__(modality, {"inverse_penalty": inverse_penalty})
+        self.inverse_penalty = tables.check_number("inverse_penalty", inverse_penalty, above=0)
+        super().__init__(modality, {"inverse_penalty": self.inverse_penalty})
 
     def solve(self, rows: Embeddings, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:  # imported here: a fitted head needs no scikit-learn

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anybind import Binder, Embeddings, EmbeddingStore, load, normalize
-from anybind.plugin import BadInput, BadOption, Head, errors, files, loops, prompts, readers, windows
+from anybind.plugin import BadInput, BadOption, Head, errors, files, loops, prompts, readers, tables, windows
 from anybind_classification.classification import Classification, Ranker, build_ranker
 
 MEAN, EXPONENTIAL = "mean", "exponential"
@@ -129,7 +129,7 @@ def classify_windows(
     Raises:
         BadOption, UnknownName, BadInput: as `classify`, and for invalid windows or smoothing.
     """
-    check_smoothing(smooth, smoothing)
+    smooth = check_smoothing(smooth, smoothing)
     labels = prompts.list_labels(labels)
     if bool(labels) == (head is not None):  # before the binding is loaded
         raise BadOption(f"expected either labels or a head, got {'both' if labels else 'neither'}")
@@ -157,12 +157,11 @@ def classify_windows(
     return sorted(recordings, key=lambda recording: positions[recording.id])
 
 
-def check_smoothing(smooth: int, smoothing: str) -> None:
-    """Raise `BadOption` unless a smoothing exists, over at least one window."""
+def check_smoothing(smooth: int, smoothing: str) -> int:
+    """Return the number of windows; raise `BadOption` unless the smoothing exists, over at least one window."""
     if smoothing not in SMOOTHINGS:
         raise BadOption(f"expected a smoothing of {' or '.join(SMOOTHINGS)}, got {smoothing!r}")
-    if not isinstance(smooth, int) or smooth < 1:
-        raise BadOption(f"expected a smoothing over at least 1 window, got {smooth!r}")
+    return tables.check_count("smooth", smooth)
 
 
 def classify_recording(

@@ -47,7 +47,7 @@ class ZeroShot(Task):
         Raises:
             BadOption: a template without `{}`, an invalid smoothing, or a page without windows.
         """
-        check_smoothing(smooth, smoothing)
+        smooth = check_smoothing(smooth, smoothing)
         if windows is None and (page or smooth != 1):
             raise BadOption("a page and a smoothing are of windows: give --window, such as --window 100ms")
         self.windows, self.smooth, self.smoothing, self.page = windows, smooth, smoothing, page

@@ -22,7 +22,7 @@ from anybind.commandline import (
     Stride,
     Window,
     open_store,
-    parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_table,
@@ -77,7 +77,7 @@ def explain(
     options = parse_windows(start, end, window, stride, roi, filters)
     explanation = relevance(
         path, text, binding=binder, modality=modality, image=image, scale=scale, first_block=first_block, seed=seed,
-        options=options, reader_options=parse_options(reader_option),
+        options=options, reader_options=parse_reader_options(reader_option),
     )  # fmt: skip
     if output is not None:
         explanation.save(output)

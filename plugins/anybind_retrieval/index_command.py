@@ -27,7 +27,7 @@ from anybind.commandline import (
     Window,
     Workers,
     open_store,
-    parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_text,
@@ -94,7 +94,7 @@ def index(
         report = build_index(
             output, paths or (), texts=texts or (), binding=binder, modalities=modality or (), rebuild=rebuild,
             vectors=vectors, truncate_dim=truncate_dim, on_bad=skipped.record if skip_invalid else None,
-            options=options, reader_options=parse_options(reader_option),
+            options=options, reader_options=parse_reader_options(reader_option),
         )  # fmt: skip
     finally:
         skipped.report()

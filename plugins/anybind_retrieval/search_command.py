@@ -24,6 +24,7 @@ from anybind.commandline import (
     Window,
     open_store,
     parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_table,
@@ -101,7 +102,7 @@ def search(
             embed_as=embed_as, top_k=top_k, mixed=mixed, calibrate=calibrate, rerank=rerank,
             rerank_options=parse_options(rerank_option), rerank_top_k=rerank_top_k, binding=binding,
             approximate=approximate, device=device, backend=backend, store=open_store(store), options=options,
-            on_bad=skipped.record if skip_invalid else None, reader_options=parse_options(reader_option),
+            on_bad=skipped.record if skip_invalid else None, reader_options=parse_reader_options(reader_option),
         )  # fmt: skip
         if output is not None:
             results.save_page(output)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from numbers import Integral
 from pathlib import Path
 
 from anybind import Binder, Embeddings, EmbeddingStore, list_bindings, load
@@ -127,8 +126,7 @@ def _check_options(
     mixed: bool, rerank: object, approximate: bool, gallery: str | os.PathLike[str], top_k: object
 ) -> None:
     """Raise `BadOption` for options that are invalid or exclude each other."""
-    if not isinstance(top_k, Integral) or top_k < 1:
-        raise BadOption(f"top_k: expected an integer above 0, got {top_k!r}")
+    tables.check_count("top_k", top_k)
     if mixed and rerank:
         raise BadOption("--mixed excludes --rerank: a head's scores of different modalities are not comparable")
     if approximate and not is_lance(os.fspath(gallery)):

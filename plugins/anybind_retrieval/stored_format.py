@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from anybind import Binder, Space
-from anybind.plugin import BadInput, BadOption
+from anybind.plugin import BadInput, BadOption, tables
 from anybind_retrieval import lance_index
 from anybind_retrieval.index import IndexCard, IndexedEncoder
 from anybind_retrieval.vectors import FLOAT32, check_vectors
@@ -33,9 +33,8 @@ class IndexFormat:
                 f"{location}: a .lance index stores float32, and its approximate index is compressed; use a"
                 f" .safetensors file for {self.vectors}"
             )
-        dim = self.truncate_dim
-        if dim is not None and (not isinstance(dim, int) or isinstance(dim, bool) or dim < 1):
-            raise BadOption(f"truncate_dim: expected an integer above 0, got {dim!r}")
+        if self.truncate_dim is not None:
+            tables.check_count("truncate_dim", self.truncate_dim)
 
     def make_card(
         self,
@@ -67,7 +66,7 @@ class IndexFormat:
         if space is None:
             raise BadInput(f"nothing to write to {location}: no file could be embedded")
         vectors = self.vectors or (existing.vectors if existing else FLOAT32)
-        dim = self.truncate_dim or (existing.space.dim if existing else space.dim)
+        dim = int(self.truncate_dim or 0) or (existing.space.dim if existing else space.dim)
         if dim > space.dim:
             raise BadOption(f"truncate_dim: expected at most the {space.dim} dimensions of {space.name}, got {dim}")
         if existing is not None:

@@ -14,7 +14,7 @@ from sentence_transformers.base.modality import is_audio_url_or_path, is_image_u
 from sentence_transformers.base.modules import InputModule
 
 from anybind import Binder
-from anybind.plugin import BadInput, BadOption, modalities
+from anybind.plugin import BadInput, BadOption, modalities, tables
 from anybind_sentence_transformers import MODALITIES
 
 MODALITY_BY_KEY = {name: modality for modality, name in MODALITIES.items()}
@@ -41,8 +41,10 @@ def as_sentence_transformer(
         truncate_dim: keep the first dimensions only.
 
     Raises:
-        BadOption: the binding has no modality.
+        BadOption: the binding has no modality, or `truncate_dim` is not an integer above 0.
     """
+    if truncate_dim is not None:
+        truncate_dim = tables.check_count("truncate_dim", truncate_dim)
     if not binder.modalities:
         raise BadOption(f"binding {binder.name!r} has no modality")
     return BinderModel(

@@ -225,7 +225,7 @@ def test_encoders_that_refer_to_each_other_raise(plugin):
 
 @pytest.mark.parametrize("size", [0, -1, 2.5, True])
 def test_an_invalid_batch_size_raises(plugin, size):
-    with pytest.raises(BadOption, match="the batch size must be an integer above 0"):
+    with pytest.raises(BadOption, match="the batch size: expected an integer above 0"):
         binder().embed("letters", [b"a"], batch_size=size)
 
 
@@ -424,3 +424,42 @@ next(builtins.references[1])
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120)
     assert done.stderr == ""
+
+
+def test_numpy_numbers_of_an_encoder_are_saved_as_plain_ones(plugin, monkeypatch, tmp_path):
+    create = Counting.__init__
+
+    def create_with_numpy(self):
+        create(self)
+        self.space, self.logit_scale = anybind.Space("own", np.int64(3)), np.float32(10)
+
+    monkeypatch.setattr(Counting, "__init__", create_with_numpy)
+    anybind.save_embeddings(tmp_path / "letters.safetensors", binder().embed("letters", [b"ab"]))
+    loaded = anybind.load_embeddings(tmp_path / "letters.safetensors")["letters"]
+    assert (loaded.space.dim, loaded.logit_scale) == (3, 10)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("logit_scale", "10", "encoder 'count' of test-dist: logit_scale: expected a finite number above 0, got '10'"),
+        (
+            "preprocessing",
+            {"size": np.int64(3)},
+            "the letters encoder Counting: expected a preprocessing of JSON types",
+        ),
+    ],
+)
+def test_settings_of_an_encoder_of_another_type_are_an_error_with_its_name(plugin, monkeypatch, name, value, message):
+    monkeypatch.setattr(Counting, name, value)
+    with pytest.raises(PluginError, match=message):
+        binder().embed("letters", [b"ab"])
+
+
+def test_an_encoder_that_cannot_be_created_is_an_error_with_its_name(plugin, monkeypatch):
+    def fail(self):
+        raise ValueError("no weights")
+
+    monkeypatch.setattr(Counting, "__init__", fail)
+    with pytest.raises(PluginError, match="encoder 'count' of test-dist cannot be created: ValueError: no weights"):
+        binder().encoder("letters")

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import anybind
-from anybind.errors import SpaceMismatch
+from anybind.errors import BadOption, SpaceMismatch
 
 SPACE = anybind.Space("test", 3, "repo@1")
 AXES = np.eye(3, dtype=np.float32)
@@ -237,3 +238,11 @@ def test_copied_and_pickled_embeddings_are_read_only(level):
     for twin in (pickled, copy.copy(one), copy.deepcopy(one)):
         assert not twin.vectors.flags.writeable
         np.testing.assert_array_equal(twin @ one, np.eye(3))
+
+
+def test_weights_of_any_real_type_fuse_and_those_beyond_floats_are_refused():
+    rows = anybind.normalize(np.eye(3))
+    group = anybind.Embeddings(rows, SPACE, "image", tuple("abc"))
+    np.testing.assert_array_equal(anybind.Embeddings.fuse([group], {"image": Fraction(1, 2)}).vectors, group.vectors)
+    with pytest.raises(BadOption, match="the weight of image: expected a finite number, got 1000"):
+        anybind.Embeddings.fuse([group], {"image": 10**400})

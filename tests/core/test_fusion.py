@@ -133,7 +133,12 @@ def test_an_invalid_item_drops_its_query_and_no_other(binder):
         (["x"], {}, BadInput, "query 0: expected a mapping from modalities to items, got 'x'"),
         ([{"letter": "x"}], {}, UnknownName, "no encoder for 'letter'.*letters"),
         ([{"letters": "x"}], {"weights": {"numbers": 1}}, BadOption, "no query has 'numbers'"),
-        ([{"letters": "x"}], {"weights": {"letters": "1"}}, BadOption, "expected a finite number for letters"),
+        (
+            [{"letters": "x"}],
+            {"weights": {"letters": "1"}},
+            BadOption,
+            "the weight of letters: expected a finite number, got",
+        ),
         ([{"letters": "x"}], {"weights": {"letters": float("nan")}}, BadOption, "expected a finite number"),
         ([{"letters": "x"}], {"weights": {"letters": 0}}, BadInput, "the embeddings cancel"),
         ([{"letters": "x"}], {"items": ["x"]}, BadOption, "a list of joint queries alone"),

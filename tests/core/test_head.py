@@ -282,3 +282,39 @@ def test_scores_of_another_shape_or_not_finite_are_an_error_with_the_heads_name(
 def test_embeddings_under_the_name_of_another_modality_raise():
     with pytest.raises(BadInput, match="expected taste embeddings under 'taste', got smell"):
         HeadInput({"taste": smells(3)})
+
+
+@pytest.mark.parametrize("names", [[0, 1], np.array([0, 1]), ["a", None], [b"a", b"b"]])
+def test_class_names_that_are_no_texts_are_refused(names):
+    with pytest.raises(BadInput, match="expected class names of texts, got"):
+        Nearest().fit(samples(2), [0, 1], names)
+
+
+def test_class_names_of_numpys_strings_become_texts_of_the_saved_head(add_plugin, registry, tmp_path):
+    add_plugin(registry, HeadSpec(name="mean", summary="s", target=f"{__name__}:Nearest", predicts="classification"))
+    head = Nearest().fit(samples(2), [0, 1], np.array(["a", "b"]))
+    assert list(map(type, head.classes)) == [str, str]
+    head.save(tmp_path / "head.safetensors")
+    assert Head.find(tmp_path / "head.safetensors").classes == ("a", "b")
+
+
+@pytest.mark.parametrize("values", [[0.5, 1], [np.nan, 1], ["0", "1"], ["a", "b"], [True, False], [None, 1]])
+def test_rows_and_groups_that_are_no_whole_numbers_are_refused(values):
+    with pytest.raises(BadInput, match="expected rows of smell of whole numbers, got"):
+        HeadInput({"smell": smells(2)}, rows={"smell": values})
+    with pytest.raises(BadInput, match="expected group ids of whole numbers, got"):
+        HeadInput({"smell": smells(2)}, groups=values)
+
+
+def test_lists_of_rows_groups_and_measures_become_arrays():
+    rows, groups = {"smell": [0, 2.0, 2]}, [5, 5, 6, 6]
+    inputs = HeadInput({"smell": smells(3)}, {"events": [0, 1, 2, 3]}, rows, groups)
+    part = inputs.select(np.array([False, True, True, True]))
+    assert (part.rows["smell"].tolist(), part.groups.tolist()) == ([1, 1], [5, 6, 6])
+    assert part.measures["events"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("values", [["a", "b"], [[1], [1, 2]], [None, 1]])
+def test_measures_that_are_no_numbers_are_refused(values):
+    with pytest.raises(BadInput, match="the measure 'events' must be numbers, one for each sample"):
+        HeadInput({"smell": smells(2)}, {"events": values})

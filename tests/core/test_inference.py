@@ -130,9 +130,9 @@ def test_as_many_files_are_decoded_at_a_time_as_there_are_workers(tmp_path, monk
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"batch_size": 0}, "the batch size must be an integer above 0, got 0"),
-        ({"workers": 0}, "the number of workers must be an integer above 0, got 0"),
-        ({"workers": 1.5}, "the number of workers must be an integer above 0, got 1.5"),
+        ({"batch_size": 0}, "the batch size: expected an integer above 0, got 0"),
+        ({"workers": 0}, "the number of workers: expected an integer above 0, got 0"),
+        ({"workers": 1.5}, "the number of workers: expected an integer above 0, got 1.5"),
         ({"precision": "int4"}, "expected a precision of fp32, bf16, fp16, got 'int4'"),
         ({"device": "cpu,cuda:0"}, "expected devices of one type, such as cuda:0,cuda:1, got 'cpu,cuda:0'"),
         ({"device": "cpu,"}, "expected a device, such as cpu or cuda:0,cuda:1, got 'cpu,'"),

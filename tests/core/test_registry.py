@@ -328,3 +328,17 @@ def test_the_demo_works_beside_a_broken_plugin(make_distribution, run_anybind, t
     result = run_anybind("demo", "-o", tmp_path / "demo", path=site)
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "demo" / "index.html").is_file()
+
+
+def test_a_plugin_that_is_not_loaded_is_no_suggestion_for_its_own_name(make_distribution, run_anybind):
+    site = make_distribution("bad2", {"bad2": "bad2_plugin"}, {"bad2_plugin": "raise ValueError('no')"})
+    error = run_anybind("plugins", "check", "bad2", path=site).stderr
+    assert "there is no plugin 'bad2'" in error
+    assert "is broken" in error
+    assert "'bad2'?" not in error
+    assert "'bad2' or" not in error
+
+
+def test_an_unknown_kind_is_an_error_with_all_kinds(cli):
+    error = cli("plugins", "new", "my-part", "--kind", "nope").error()
+    assert "there is no kind of part 'nope'; there are: adapter, binding, command, dataset, encoder," in error

@@ -27,7 +27,7 @@ from anybind.commandline import (
     Window,
     Workers,
     open_store,
-    parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_text,
@@ -72,7 +72,7 @@ def embed(
         name, device=device, backend=backend, store=open_store(store), precision=precision, batch_size=batch_size,
         workers=workers, processes=processes,
     ), SkippedFiles()  # fmt: skip
-    on_bad, options = skipped.record if skip_invalid else None, parse_options(reader_option)
+    on_bad, options = skipped.record if skip_invalid else None, parse_reader_options(reader_option)
     by_modality = embed_files(paths, binding=binder, on_bad=on_bad, reader_options=options, options=windows)
     groups = list(by_modality.values())
     skipped.report()

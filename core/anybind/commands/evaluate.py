@@ -105,13 +105,12 @@ def evaluate(
     windows = parse_windows(start, end, window, stride, roi, filters)
     options = {
         **_drop_unset(templates=templates, windows=None if windows.is_default else windows, page=page),
-        **parse_options(task_options),
+        **parse_options(task_options, *([] if candidate_labels is None else ["candidate_labels"])),
     }
     configured: Task = create_part(TaskSpec, task, **options)
     selection = _drop_unset(classes=None if classes is None else parse_names(classes), names=class_names, limit=limit)
-    samples = load_dataset(
-        dataset, data, modalities=task_sources(configured, modality), **selection, **parse_options(dataset_options)
-    )
+    further = parse_options(dataset_options, load_dataset, "modalities", *selection)
+    samples = load_dataset(dataset, data, modalities=task_sources(configured, modality), **selection, **further)
     if candidate_labels is not None:
         labels = _resolve_labels(candidate_labels, samples)
         configured = create_part(TaskSpec, task, candidate_labels=labels, **options)

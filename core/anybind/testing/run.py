@@ -120,7 +120,7 @@ def list_plugin_parts(name: str) -> list[Part[Spec]]:
     """
     loaded = [plugin for plugin in list_plugins() if name in (plugin.name, plugin.distribution)]
     if not any(plugin.status in ("ok", "incomplete") for plugin in loaded):
-        names = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)}
+        names = {each for plugin in list_plugins() for each in (plugin.name, plugin.distribution)} - {name}
         raise UnknownName(f"there is no plugin {name!r}{suggest_names(name, names)}{registry().describe_not_loaded()}")
     parts = [part for kind in [*registry().kinds(), "kind"] for part in list_parts(kind)]
     return [part for part in parts if name in (part.plugin, part.distribution)]

@@ -16,7 +16,7 @@ from anybind.commandline import (
     SkipInvalid,
     SkippedFiles,
     Start,
-    parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_text,
@@ -64,7 +64,7 @@ def convert(
     first, last = parsed.resolve_range(windows.MICROSECONDS)
     options = {
         "reader": reader, "start": first, "end": last, "absolute": absolute, "filters": parsed.filters,
-        **parse_options(reader_option),
+        **parse_reader_options(reader_option, convert_file, convert_folder),
     }  # fmt: skip
     paths, positional = list(map(Path, arguments)), output is None
     if output is None:

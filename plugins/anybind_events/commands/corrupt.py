@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, ReaderOptions, Seed, parse_options, print_json, print_table, print_text
+from anybind.commandline import AsJson, ReaderOptions, Seed, parse_reader_options, print_json, print_table, print_text
 from anybind.plugin import BadOption
 from anybind_events.commands.convert import ReaderName
 from anybind_events.corruption import CORRUPTIONS
@@ -37,7 +37,7 @@ def corrupt(
         raise BadOption("give an output and a corruption: -o OUTPUT --corruption NAME")
     result = corrupt_file(
         recording, output, corruption=corruption, severity=severity, seed=seed, labels=labels, reader=reader,
-        **parse_options(reader_option),
+        **parse_reader_options(reader_option, corrupt_file),
     )  # fmt: skip
     if as_json:
         print_json(vars(result))

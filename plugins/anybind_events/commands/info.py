@@ -15,7 +15,7 @@ from anybind.commandline import (
     SkipInvalid,
     SkippedFiles,
     get_table_width,
-    parse_options,
+    parse_reader_options,
     print_json,
     print_table,
 )
@@ -45,7 +45,7 @@ def info(
         if len(paths) > 1:
             raise BadOption(f"--output draws the event rate of one recording; give one file, got {len(paths)}")
         check_chart(output)
-    options, skipped, records = parse_options(reader_option), SkippedFiles(), []
+    options, skipped, records = parse_reader_options(reader_option, inspect), SkippedFiles(), []
     for file in paths:
         try:
             record = inspect(file, reader=reader, chart=output, **options).to_dict()

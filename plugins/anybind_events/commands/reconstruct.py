@@ -13,7 +13,7 @@ from anybind.commandline import (
     Filters,
     ReaderOptions,
     Start,
-    parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_text,
@@ -60,7 +60,7 @@ def reconstruct(
     options = {name: value for name, value in (("cutoff_hz", cutoff), ("sigma", sigma)) if value is not None}
     result = reconstruct_video(
         recording, output, model=model, fps=fps, window=parsed.window, start=first, end=last, reader=reader,
-        reader_options=parse_options(reader_option), filters=parsed.filters, **options,
+        reader_options=parse_reader_options(reader_option), filters=parsed.filters, **options,
     )  # fmt: skip
     if as_json:
         print_json(vars(result))

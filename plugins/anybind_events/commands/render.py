@@ -19,6 +19,7 @@ from anybind.commandline import (
     Start,
     Stride,
     parse_options,
+    parse_reader_options,
     parse_windows,
     print_json,
     print_text,
@@ -69,8 +70,8 @@ def render(
     options = {
         "representation": representation, "start": first, "end": last, "absolute": absolute,
         "window": parsed.window or None, "stride": parsed.stride or None, "roi": parsed.roi, "count": count,
-        "fps": fps, "reader": reader, "reader_options": parse_options(reader_option), "filters": parsed.filters,
-        **parse_options(representation_option),
+        "fps": fps, "reader": reader, "reader_options": parse_reader_options(reader_option), "filters": parsed.filters,
+        **parse_options(representation_option, render_recording, render_folder),
     }  # fmt: skip
     if is_single_file(paths, output):
         rendering = render_recording(paths[0], output, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from anybind.plugin import BadOption
+from anybind.plugin import BadOption, tables
 from anybind_events.simulation.pixels import emit_events, find_active_pixels, sort_events
 from anybind_events.stream import EventStream
 
@@ -41,15 +41,12 @@ def draw_thresholds(
 
 def check_numbers(seed: int, **options: float) -> None:
     """Check that the seed and all numbers are finite and 0 or more, and that a threshold is above 0."""
-    for name, value in {**options, "seed": seed}.items():
-        if (
-            not isinstance(value, int | float)
-            or not np.isfinite(value)
-            or value < 0
-            or (name == "threshold" and value == 0)
-        ):
-            requirement = "above 0" if name == "threshold" else "0 or more"
-            raise BadOption(f"{name}: expected a finite number {requirement}, got {value!r}")
+    tables.check_seed(seed)
+    for name, value in options.items():
+        if name == "threshold":
+            tables.check_number(name, value, above=0)
+        elif tables.check_number(name, value) < 0:
+            raise BadOption(f"{name}: expected a finite number 0 or more, got {value!r}")
 
 
 class SimulatedSensor:

@@ -70,7 +70,7 @@ class SensorModel:
 
     def __post_init__(self) -> None:
         """Check all numbers; raise `BadOption` for an invalid one."""
-        check_numbers(0, **{each.name: getattr(self, each.name) for each in fields(self)})
+        check_numbers(0, **{each.name: getattr(self, each.name) for each in fields(self) if each.type != "bool"})
         if self.dark_ratio < 1:
             raise BadOption(f"dark_ratio: expected 1 or more, got {self.dark_ratio}")
         if not 0 < self.flicker_share <= 1:

@@ -122,3 +122,12 @@ def test_corrupt_files_are_an_error(fitted_head, tmp_path, damage):
 def test_options_out_of_range_are_an_error(name, options):
     with pytest.raises(BadOption):
         Head.find(name, **options)
+
+
+@pytest.mark.parametrize(("name", "option"), [("prototypes", "scale"), ("linear-probe", "inverse_penalty")])
+def test_numbers_of_numpy_are_options_and_booleans_are_not(name, option):
+    head = Head.find(name, **{option: np.float32(5)})
+    assert (head.settings[option], type(head.settings[option])) == (5, float)
+    for value in (True, 0, "5"):
+        with pytest.raises(BadOption, match=f"{option}: expected a finite number above 0, got"):
+            Head.find(name, **{option: value})

@@ -141,8 +141,10 @@ def test_smoothing_takes_earlier_windows_into_account(recordings: Path):
     assert [window.name for window in smoothed.windows[:5]] == ["bright"] * 5
     with pytest.raises(BadOption, match="expected a smoothing of mean or exponential, got 'median'"):
         run(recordings, smoothing="median")
-    with pytest.raises(BadOption, match="over at least 1 window, got 0"):
-        run(recordings, smooth=0)
+    for smooth in (0, True, 1.5):
+        with pytest.raises(BadOption, match=f"smooth: expected an integer above 0, got {smooth}"):
+            run(recordings, smooth=smooth)
+    assert run(recordings.parent / "long.npz", options=WINDOWS, smooth=np.int64(4)).windows == smoothed.windows
 
 
 def test_the_command_prints_windows_as_json_lines_and_writes_a_page(cli, recordings: Path, tmp_path: Path):
@@ -295,8 +297,11 @@ def test_files_of_a_class_are_drawn_by_the_seed(labelled: Path):
     for row in range(2):
         choices = {tuple(part[row].tolist()) for part in parts}
         assert {tuple(weights[row].tolist()) for weights in drawn} == choices
-    with pytest.raises(BadOption, match="files_per_class: expected a number above 0, got 0"):
-        fit(labelled, files_per_class=0)
+    for count in (0, 1.5, True):
+        with pytest.raises(BadOption, match=f"files_per_class: expected an integer above 0, got {count}"):
+            fit(labelled, files_per_class=count)
+    with pytest.raises(BadOption, match="the seed must be an integer of 0 or more, got -1"):
+        fit(labelled, seed=-1)
 
 
 def test_a_recording_of_noise_is_an_error_or_skipped(recordings: Path):

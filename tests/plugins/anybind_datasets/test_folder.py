@@ -7,7 +7,7 @@ import json
 import pytest
 
 import anybind
-from anybind.errors import BadOption
+from anybind.errors import BadInput, BadOption, UnknownName
 from anybind_datasets.folder import FolderDataset
 
 
@@ -107,3 +107,15 @@ def test_class_is_resolved_by_folder_name_or_similar_text(root, tmp_path):
 def test_all_readable_files_are_samples_by_default(root):
     (root / "Third" / "r.npz").touch()
     assert len(FolderDataset(root).items) == len(FolderDataset(root, modalities=["image"]).items) + 1
+
+
+def test_a_text_is_one_modality_or_class(root):
+    assert len(anybind.load_dataset("folder", root, modalities="image").items) == 9
+    assert anybind.load_dataset("folder", root, classes="third").classes == ["third"]
+
+
+def test_modalities_that_do_not_exist_or_have_no_files_are_named(root):
+    with pytest.raises(UnknownName, match=r"there is no modality 'imag'.*'image'"):
+        anybind.load_dataset("folder", root, modalities=["imag"])
+    with pytest.raises(BadInput, match="class folders hold no text"):
+        anybind.load_dataset("folder", root, modalities=["text"])

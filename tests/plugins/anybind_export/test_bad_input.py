@@ -172,3 +172,10 @@ def test_a_missing_runtime_is_named_when_a_folder_is_loaded(exported, monkeypatc
 def test_an_export_is_loaded_on_its_own_backend_only(exported):
     with pytest.raises(UnsupportedBackend, match="exported for the backend onnx, got openvino"):
         anybind.load(f"onnx:{exported}", backend="openvino").encoder("image")
+
+
+def test_an_export_is_not_loaded_on_torch(exported):
+    with pytest.raises(
+        UnsupportedBackend, match="the encoder 'exported' is a graph, which the backend torch cannot run"
+    ):
+        anybind.load(f"onnx:{exported}", backend="torch").encoder("image")

@@ -80,7 +80,10 @@ def test_joint_queries_have_a_page_and_a_python_function(cli, gallery, tmp_path)
         (("--query-depth", "d.png"), "embeds no depth"),
         (("--query-image", "absent.png"), "there is no file absent.png; check the path\n"),
         (("--query-text", "red", "--query-weight", "image=2"), "no query has 'image'"),
-        (("--query-text", "red", "--query-weight", "text=much"), "expected a finite number for text, got 'much'"),
+        (
+            ("--query-text", "red", "--query-weight", "text=much"),
+            "the weight of text: expected a finite number, got 'much'",
+        ),
         (("--query-text", "red", "--as", "text"), "--as text excludes a joint query"),
         (("red", "--query-weight", "text=2"), "weights need a joint query"),
     ],

@@ -322,7 +322,7 @@ def test_sample_in_memory_is_no_query(media, query):
         anybind_retrieval.search(query, media.folder, binding="colours")
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 1.5])
+@pytest.mark.parametrize("top_k", [0, -1, 1.5, True])
 def test_number_of_hits_is_at_least_1(media, top_k):
     with pytest.raises(anybind.plugin.BadOption, match="top_k: expected an integer above 0"):
         anybind_retrieval.search("green", media.folder, binding="colours", top_k=top_k)

@@ -144,6 +144,8 @@ def test_a_truncated_index_has_the_first_dimensions_of_norm_one(media, tmp_path,
     with pytest.raises(BadOption, match="stores 2 dimensions as float32, got 3 as float32"):
         build_index(path, media.folder, binding="colours", truncate_dim=3)
     assert build_index(path, media.folder, binding="colours", truncate_dim=3, rebuild=True).space.dim == 3
+    index = build_index(path, media.folder, binding="colours", truncate_dim=np.int64(2), rebuild=True)
+    assert (index.space.dim, type(index.space.dim)) == (2, int)
 
 
 @pytest.mark.parametrize(

@@ -87,3 +87,9 @@ def test_invalid_inputs_are_errors_that_name_the_modalities(model, tmp_path):
         model.encode([tmp_path])
     with pytest.raises(BadOption, match="cannot be saved"):
         model.save(str(tmp_path / "saved"))
+
+
+@pytest.mark.parametrize("dim", [0, -3, True, 1.5, "8"])
+def test_another_number_of_dimensions_than_an_integer_above_0_is_refused(binder, dim):
+    with pytest.raises(BadOption, match="truncate_dim: expected an integer above 0, got"):
+        as_sentence_transformer(binder, truncate_dim=dim)

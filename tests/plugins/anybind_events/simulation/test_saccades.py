@@ -327,3 +327,10 @@ def test_the_model_of_eased_saccades_has_noise_and_hot_pixels() -> None:
 def test_an_unknown_speed_or_a_size_out_of_range_is_an_error(options: dict[str, object], message: str) -> None:
     with pytest.raises(BadOption, match=message):
         simulate_saccades(texture(60), **options)
+
+
+@pytest.mark.parametrize("seed", [np.int64(7), 2**64 + 7])
+def test_seeds_may_be_numpys_integers_and_of_any_size(seed) -> None:
+    recording = list_contents(simulate_saccades(texture(40), seed=seed))
+    assert recording == list_contents(simulate_saccades(texture(40), seed=int(seed)))
+    assert (recording == list_contents(simulate_saccades(texture(40), seed=7))) == (seed == 7)
