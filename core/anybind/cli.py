@@ -194,9 +194,11 @@ def main() -> None:
 
 def _was_interrupted(error: BaseException | None) -> bool:
     """Return whether Ctrl-C caused an error: compiled code that it interrupts raises a `SystemError` from it."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
+    chain: list[BaseException] = []
+    while error is not None and error not in chain:  # an error raised anew from a later one closes a circle
+        chain.append(error)
         error = error.__cause__ or error.__context__
-    return error is not None
+    return any(isinstance(each, KeyboardInterrupt) for each in chain)
 
 
 def _show_warning(

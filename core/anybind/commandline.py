@@ -60,18 +60,8 @@ Prompts = Annotated[
 ]
 Classes = Annotated[str | None, typer.Option(help="Keep only these classes: a,b or a file with one name a line.")]
 
-
-def _check_reader_options(pairs: list[str] | None) -> list[str] | None:
-    """Raise `BadOption` for a name that stands for an argument of `anybind.read`, not for an option of a reader."""
-    for name in ("path", "reader"):
-        if name in parse_options(pairs):
-            raise BadOption(f"--reader-option: no reader has an option {name!r}")
-    return pairs
-
-
 ReaderOptions = Annotated[
-    list[str] | None,
-    typer.Option("--reader-option", callback=_check_reader_options, help="NAME=VALUE for the reader; repeatable."),
+    list[str] | None, typer.Option("--reader-option", help="NAME=VALUE for the reader; repeatable.")
 ]
 DatasetOptions = Annotated[
     list[str] | None, typer.Option("--dataset-option", help="NAME=VALUE for the dataset; repeatable.")

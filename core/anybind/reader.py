@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import os
 from abc import ABC, abstractmethod
@@ -309,8 +308,7 @@ def add_options(items: Sequence[Item], options: Mapping[str, object], strict: bo
         with contextlib.suppress(AnybindError):  # an invalid file is reported when it is read
             file = item.source
             reader = file.reader if isinstance(file, SampleFile) else find_reader(file, options=options)
-            takes = functools.partial(takes_option, reader.instance.read)
-            taken = {name: each for name, each in options.items() if name != "path" and takes(name)}
+            taken = {name: each for name, each in options.items() if takes_option(reader.instance.read, name)}
             result[number] = replace(item, options={**item.options, **taken})
             names.add(reader.name)
             unused -= set(taken)

@@ -22,6 +22,7 @@ from anybind.commandline import (
     ReaderOptions,
     check_unit,
     parse_options,
+    parse_reader_options,
     print_json,
     print_table,
     print_text,
@@ -117,7 +118,7 @@ def watch(
         answers = watch_source(
             source, label_names, window=window, stride=stride, head=fitted_head, binding=binder, templates=templates,
             queue=queue, drop=drop, timeout=timeout, filters=filters, source_options=options,
-            reader_options=parse_options(reader_option), warm_up=live_page.warm_up if live_page else None,
+            reader_options=parse_reader_options(reader_option), warm_up=live_page.warm_up if live_page else None,
         )  # fmt: skip
         error = _follow(answers, summary, [write, *shows], end_us)
         ending = {"summary": summary.to_dict(), **({"error": str(error)} if error else {})}

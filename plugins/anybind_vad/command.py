@@ -16,6 +16,7 @@ from anybind.commandline import (
     StoreFlag,
     open_store,
     parse_options,
+    parse_reader_options,
     print_json,
     print_table,
     print_text,
@@ -98,7 +99,7 @@ def vad(
         store=open_store(store),
         strict=strict,
         collector=collector,
-        reader_options=parse_options(reader_option),
+        reader_options=parse_reader_options(reader_option),
     )
     if output is not None and collector is not None:
         save_page(output, scores, collector.snapshots)

@@ -9,7 +9,7 @@ import pytest
 
 from anybind import cli as anybind_cli
 from anybind.commandline import _fit_widths, print_table, split_common_folder
-from anybind.errors import PluginError
+from anybind.errors import BadInput, PluginError
 from anybind.registry import list_parts
 from anybind.spec import BindingSpec
 
@@ -116,6 +116,18 @@ def test_a_missing_input_is_skipped_and_listed_where_invalid_ones_are(cli, tmp_p
 )
 def test_a_common_folder_is_split_from_paths(paths, folder, names):
     assert split_common_folder(paths) == (folder, names)
+
+
+def test_an_error_whose_causes_form_a_circle_is_reported(monkeypatch, capsys):
+    def fail(*args, **options):
+        one, other = BadInput("bad"), ValueError()
+        one.__cause__, other.__context__ = other, one
+        raise one
+
+    monkeypatch.setattr(anybind_cli, "app", fail)
+    with pytest.raises(SystemExit, match="2"):
+        anybind_cli.main()
+    assert capsys.readouterr().err == "error: bad\n"
 
 
 @pytest.mark.parametrize("wrap", [SystemError, PluginError])

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from anybind.commandline import AsJson, ReaderOptions, parse_options, print_json, print_table, print_text
+from anybind.commandline import AsJson, ReaderOptions, parse_reader_options, print_json, print_table, print_text
 from anybind_events.realism import RecordingStatistics, measure_realism
 
 SHARES = ("on_share", "active_share", "hot_share", "hot_event_share")
@@ -25,7 +25,7 @@ def realism(
     reader_option: ReaderOptions = None,
 ) -> None:
     """Measure how far simulated recordings are from real ones."""
-    result = measure_realism(simulated, real, output=output, reader_options=parse_options(reader_option))
+    result = measure_realism(simulated, real, output=output, reader_options=parse_reader_options(reader_option))
     if as_json:
         print_json(asdict(result))
         return
