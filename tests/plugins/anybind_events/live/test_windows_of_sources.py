@@ -224,7 +224,7 @@ def test_a_replay_refuses_invalid_options(options: dict[str, object], message: s
 def test_a_replay_refuses_options_that_its_reader_does_not_take(tmp_path: Path) -> None:
     anybind.write(move_bar(100_000), tmp_path / "bar.npz")
     for name in ("sizes", "count", "path", "reader"):
-        with pytest.raises(BadOption, match=f"has an option '{name}'"):
+        with pytest.raises(BadOption, match=f"option '?{name}"):
             Replay(tmp_path / "bar.npz", {name: 5})
 
 
