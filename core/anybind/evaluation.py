@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from anybind.binder import Binder
 from anybind.dataset import Dataset, load_dataset
 from anybind.embeddings import Embeddings, concatenate
-from anybind.errors import OnBad, PluginError
+from anybind.errors import AnybindError, OnBad, PluginError
 from anybind.input_files import list_paths
 from anybind.loaded import load
 from anybind.modality import has_windows, list_sources
@@ -122,11 +122,26 @@ def evaluate(
         data = load_dataset(dataset, Path(data), modalities=task_sources(chosen, modality), **(dataset_options or {}))
     binder = binding if isinstance(binding, Binder) else load(binding, device=device, store=store)
     binder.encoder(modality)  # an unknown modality is reported before the text encoder is loaded
-    with explain_failure(f"the task {chosen.name!r} failed"):
-        result = chosen.run(binder, data, modality=modality, seed=seed, on_bad=on_bad)
+    raised: list[Exception] = []
+    with explain_failure(f"the task {chosen.name!r} failed", raised):
+        report = None if on_bad is None else _record_errors(on_bad, raised)
+        result = chosen.run(binder, data, modality=modality, seed=seed, on_bad=report)
     if not isinstance(result, Result):
         raise PluginError(f"the task {chosen.name!r}: expected a Result, got a {type(result).__name__}")
     return result
+
+
+def _record_errors(on_bad: OnBad, raised: list[Exception]) -> OnBad:
+    """Return a function that calls `on_bad`, and records the errors that it raises: they are the caller's own."""
+
+    def report(sample: str, problem: AnybindError) -> None:
+        try:
+            on_bad(sample, problem)
+        except Exception as error:
+            raised.append(error)
+            raise
+
+    return report
 
 
 def task_sources(task: Task, modality: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -102,13 +102,18 @@ class Part(Generic[S_co]):
 
 
 @contextmanager
-def explain_failure(problem: str) -> Iterator[None]:
-    """Raise `PluginError` with the problem for an error in a plugin's code that is none of a file or an option."""
+def explain_failure(problem: str, passed: Sequence[Exception] = ()) -> Iterator[None]:
+    """Raise `PluginError` with the problem for an error in a plugin's code that is none of a file or an option.
+
+    Errors in `passed`, which may be filled inside the block, are raised as they are.
+    """
     try:
         yield
     except (AnybindError, OSError, ImportError, MemoryError, Warning):
         raise
     except Exception as error:
+        if error in passed:
+            raise
         raise PluginError(f"{problem}: {describe_exception(error)}") from error
 
 

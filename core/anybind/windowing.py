@@ -93,7 +93,7 @@ class WindowOptions:
 
     @property
     def has_windows(self) -> bool:
-        """Whether windows are asked for, by their length or their stride."""
+        """Whether options divide recordings into windows, by their length or their stride."""
         return bool(self.stride) or self.window not in ("", WHOLE)
 
     def resolve_range(self, unit: str) -> tuple[int | None, int | None]:

@@ -67,7 +67,7 @@ class RecordingClassification:
         summary: the classification of the mean embedding of all windows, without smoothing.
         windows: the answers of the windows, in order; a single one for a recording that is not divided.
         shares: share of time of each label that is the answer of a window, the largest first.
-        is_whole: whether the recording is one unchanged window, and no windows were asked for.
+        is_whole: whether the recording is one unchanged window, and no option divides it into windows.
     """
 
     summary: Classification

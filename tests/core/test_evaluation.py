@@ -37,3 +37,16 @@ class Empty(Dataset):
 def test_an_unexpected_error_of_a_task_is_an_error_with_its_name(error, raised, message):
     with pytest.raises(raised, match=message):
         anybind.evaluate(Failing(error), Empty(), modality="image", binding="mini")
+
+
+class Reporting(Failing):
+    def run(self, binder, dataset, *, modality, seed=0, on_bad=None):
+        on_bad("a.jpg", self.error)
+
+
+def test_an_error_of_the_callers_own_function_is_raised_as_it_is():
+    def stop(sample, problem):
+        raise LookupError(f"{sample}: {problem}")
+
+    with pytest.raises(LookupError, match=r"^'a\.jpg: truncated'$|^a\.jpg: truncated$"):
+        anybind.evaluate(Reporting(BadInput("truncated")), Empty(), modality="image", binding="mini", on_bad=stop)

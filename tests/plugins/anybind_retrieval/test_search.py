@@ -84,7 +84,7 @@ def test_image_query_can_be_embedded_as_derived_events(cli, with_sounds):
 @pytest.fixture
 def video_file(tmp_path):
     """Write a video of four frames of noise."""
-    path = tmp_path / "film.mkv"
+    path = tmp_path / "video.mkv"
     with av.open(path, "w") as container:
         stream = container.add_stream("ffv1", rate=20)
         stream.width, stream.height, stream.pix_fmt = 32, 24, "gray"

@@ -37,7 +37,7 @@ def image(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    path = tmp_path / "film.mkv"
+    path = tmp_path / "video.mkv"
     with av.open(path, "w") as container:
         stream = container.add_stream("ffv1", rate=20)
         stream.width, stream.height, stream.pix_fmt = 32, 24, "gray"
